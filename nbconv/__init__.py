@@ -1,0 +1,55 @@
+"""nbconv: small convolutional nets, trained faster than with PyTorch, on kernels written in Python.
+
+import nbconv as nc
+model = nc.Sequential(nc.Conv2d(8, 3), nc.ReLU(), nc.Flatten(), nc.Linear(10), input_shape=(1, 8, 8))
+model.compile(nc.SGD(lr=0.1, momentum=0.9), "cross_entropy", ["accuracy"])
+model.fit(x, y, epochs=5)
+"""
+
+from . import data, errors, functional, inspect, zoo
+from .engine.graph import input_symbol as Input
+from .model import Model, Sequential, load
+from .ops.activation import ReLU
+from .ops.conv import Conv2d
+from .ops.dropout import Dropout
+from .ops.linear import Linear
+from .ops.loss import CrossEntropy
+from .ops.merge import Add
+from .ops.metric import Accuracy
+from .ops.norm import BatchNorm
+from .ops.optimizer import SGD, Adam, AdamW
+from .ops.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from .ops.reshape import Flatten
+from .train import callbacks, initializers, schedules
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SGD",
+    "Accuracy",
+    "Adam",
+    "AdamW",
+    "Add",
+    "AvgPool2d",
+    "BatchNorm",
+    "Conv2d",
+    "CrossEntropy",
+    "Dropout",
+    "Flatten",
+    "GlobalAvgPool2d",
+    "Input",
+    "Linear",
+    "MaxPool2d",
+    "Model",
+    "ReLU",
+    "Sequential",
+    "callbacks",
+    "data",
+    "errors",
+    "functional",
+    "initializers",
+    "inspect",
+    "load",
+    "schedules",
+    "zoo",
+]

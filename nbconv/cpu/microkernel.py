@@ -1,0 +1,316 @@
+"""Register tiles: the innermost loops of every convolution and matrix product, written as LLVM IR.
+
+A tile is a small block of results (rows x columns) that stays in vector registers while products are added to it.
+Lanes of a vector run over columns (channels, contiguous in memory); a row is a pixel, or one number of a filter. Each
+step loads one or two vectors of columns and, per row, one number that goes to all lanes. Tiles come in three forms:
+
+    wide      _WIDE_ROWS x 2 vectors      more columns than one vector holds
+    narrow    _NARROW_ROWS x 1 vector     the last columns, or few channels
+    channel   _NARROW_ROWS x 1 vector     depthwise: a row has its own number in each lane
+
+An intrinsic looks at the dtype of its array arguments, so that one serves all. Compilers do not find this form by
+themselves: they keep the results in memory, and on some processors use half the width of the vectors.
+"""
+
+import platform
+from contextlib import contextmanager
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .vector import HAS_FMA, VECTOR_BITS
+
+_REGISTERS = 32 if VECTOR_BITS == 512 or platform.machine() in ("arm64", "aarch64") else 16
+_NARROW_ROWS = _REGISTERS - 4  # the others hold the columns and what is multiplied with them
+_WIDE_ROWS = _NARROW_ROWS // 2
+
+WIDE_ROWS, NARROW_ROWS = _WIDE_ROWS, _NARROW_ROWS
+
+
+def lanes(dtype) -> int:
+    """Return how many numbers a vector holds: ``lanes("float32") == 16`` with vectors of 512 bits."""
+    return VECTOR_BITS // {"float32": 32, "float64": 64}[str(dtype)]
+
+
+@intrinsic
+def wide_tile(typingctx, source, source_start, rows, first, taps, depth, packed, panel, out, out_start, columns, relu):
+    """Compute WIDE_ROWS results of two vectors of columns; see ``_product_tile``."""
+    return _product_tile(_WIDE_ROWS, 2, False, source, rows, taps, packed, out)
+
+
+@intrinsic
+def narrow_tile(typingctx, source, source_start, rows, first, taps, depth, packed, panel, out, out_start, columns, relu):
+    """Compute NARROW_ROWS results of one vector of columns; see ``_product_tile``."""
+    return _product_tile(_NARROW_ROWS, 1, False, source, rows, taps, packed, out)
+
+
+@intrinsic
+def channel_tile(typingctx, source, source_start, rows, first, taps, depth, packed, panel, out, out_start, columns, relu):
+    """Compute NARROW_ROWS results of one vector of channels, depthwise; see ``_product_tile``."""
+    return _product_tile(_NARROW_ROWS, 1, True, source, rows, taps, packed, out)
+
+
+@intrinsic
+def wide_sum(typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot):
+    """Add to WIDE_ROWS sums of two vectors of columns; see ``_sum_tile``."""
+    return _sum_tile(_WIDE_ROWS, 2, False, x, offsets, dy, runs, sums)
+
+
+@intrinsic
+def narrow_sum(typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot):
+    """Add to NARROW_ROWS sums of one vector of columns; see ``_sum_tile``."""
+    return _sum_tile(_NARROW_ROWS, 1, False, x, offsets, dy, runs, sums)
+
+
+@intrinsic
+def channel_sum(typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot):
+    """Add to NARROW_ROWS sums of one vector of channels, depthwise; see ``_sum_tile``."""
+    return _sum_tile(_NARROW_ROWS, 1, True, x, offsets, dy, runs, sums)
+
+
+def _product_tile(tile_rows, vectors, depthwise, source, rows, taps, packed, out):
+    """Return signature and code of a tile of products; j runs over columns, m over rows of the tile::
+
+        value[m, j] = panel[0, j] + sum over taps t and k < depth of
+                      source[source_start + rows[first + m, 0] + taps[t] + k] * panel[1 + t * depth + k, j]
+        out[out_start + rows[first + m, 1] + j] = value[m, j], or its ReLU
+
+    ``panel`` is where packed columns begin in ``packed``; its rows are whole vectors. Only ``columns`` results of a row
+    are written. Rows that are not needed repeat another row: they write the same value to the same place.
+    Depthwise, lane j reads ``source[... + j]``, and only where j < columns.
+    """
+    signature = types.void(
+        source, types.intp, rows, types.intp, taps, types.intp, packed, types.intp, out, types.intp, types.intp,
+        types.boolean,
+    )  # fmt: skip
+
+    def generate(context, builder, signature, arguments):
+        source, source_start, rows, first, taps, depth, packed, panel, out, out_start, columns, relu = arguments
+        data = [_data(context, builder, t, a) for t, a in zip(signature.args, arguments, strict=True)]
+        v = _Vectors(context, builder, signature.args[0].dtype, vectors)
+        source, packed, out = _at(builder, data[0], source_start), _at(builder, data[6], panel), data[8]
+        out = _at(builder, out, out_start)
+        entries = [_at(builder, data[2], builder.mul(builder.add(first, _int(m)), _int(2))) for m in range(tile_rows)]
+        places = [_at(builder, source, builder.load(entry)) for entry in entries]
+        full = builder.icmp_signed("==", columns, _int(v.columns))
+        masks = v.masks(columns)
+
+        values = [v.variables(v.load(packed)) for _ in range(tile_rows)]
+        panel_row = cgutils.alloca_once_value(builder, _at(builder, packed, _int(v.columns)))
+
+        def accumulate(read):
+            with cgutils.for_range(builder, _size(context, builder, signature.args[4], arguments[4])) as tap:
+                offset = builder.load(_at(builder, data[4], tap.index))
+                with cgutils.for_range(builder, depth) as k:
+                    columns_now = builder.load(panel_row)
+                    weights = v.load(columns_now)
+                    builder.store(_at(builder, columns_now, _int(v.columns)), panel_row)
+                    here = builder.add(offset, k.index)
+                    for place, value in zip(places, values, strict=True):
+                        v.add_product(value, read(_at(builder, place, here)), weights)
+
+        if depthwise:
+            with _either(builder, full) as (whole, partial):
+                with whole:
+                    accumulate(v.load)
+                with partial:
+                    accumulate(lambda pointer: v.load(pointer, masks))
+        else:
+            accumulate(v.broadcast)
+
+        floor = builder.select(relu, v.constant(0.0), v.constant(float("-inf")))
+        results = [v.at_least(v.get(value), floor) for value in values]
+        targets = [_at(builder, out, builder.load(_at(builder, entry, _int(1)))) for entry in entries]
+        with _either(builder, full) as (whole, partial):
+            with whole:
+                for result, target in zip(results, targets, strict=True):
+                    v.store(result, target)
+            with partial:
+                for result, target in zip(results, targets, strict=True):
+                    v.store(result, target, masks)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _sum_tile(tile_rows, vectors, depthwise, x, offsets, dy, runs, sums):
+    """Return signature and code of a tile of sums over pixels; j runs over columns, m over rows of the tile::
+
+        sums[slot + m * width + j] += sum over runs r < count and i < pixels of
+            x[x_start + offsets[first + m] + runs[r, 0] + i * x_step] * dy[dy_start + runs[r, 1] + i * dy_step + j]
+
+    ``width`` is the whole tile's, ``sums`` has room for it; columns from ``columns`` on are not read and add zero.
+    Depthwise, lane j reads ``x[... + j]``.
+    """
+    signature = types.void(
+        x, types.intp, offsets, types.intp, dy, types.intp, runs, types.intp, types.intp, types.intp, types.intp,
+        types.intp, sums, types.intp,
+    )  # fmt: skip
+
+    def generate(context, builder, signature, arguments):
+        _, x_start, _, first, _, dy_start, _, count, pixels, x_step, dy_step, columns, _, slot = arguments
+        data = [_data(context, builder, t, a) for t, a in zip(signature.args, arguments, strict=True)]
+        v = _Vectors(context, builder, signature.args[0].dtype, vectors)
+        x, dy, runs = _at(builder, data[0], x_start), _at(builder, data[4], dy_start), data[6]
+        offsets = _at(builder, data[2], first)
+        places = [_at(builder, x, builder.load(_at(builder, offsets, _int(m)))) for m in range(tile_rows)]
+        values = [v.variables([v.constant(0.0)] * vectors) for _ in range(tile_rows)]
+
+        def accumulate(masks):
+            with cgutils.for_range(builder, count) as run:
+                entry = _at(builder, runs, builder.mul(run.index, _int(2)))
+                x_now = cgutils.alloca_once_value(builder, builder.load(entry))
+                dy_now = cgutils.alloca_once_value(builder, _at(builder, dy, builder.load(_at(builder, entry, _int(1)))))
+                with cgutils.for_range(builder, pixels):
+                    gradients = v.load(builder.load(dy_now), masks)
+                    here = builder.load(x_now)
+                    for place, value in zip(places, values, strict=True):
+                        pointer = _at(builder, place, here)
+                        v.add_product(value, v.load(pointer, masks) if depthwise else v.broadcast(pointer), gradients)
+                    builder.store(builder.add(here, x_step), x_now)
+                    builder.store(_at(builder, builder.load(dy_now), dy_step), dy_now)
+
+        with _either(builder, builder.icmp_signed("==", columns, _int(v.columns))) as (whole, partial):
+            with whole:
+                accumulate(None)
+            with partial:
+                accumulate(v.masks(columns))
+        target = _at(builder, data[12], slot)
+        for m, value in enumerate(values):
+            place = _at(builder, target, _int(m * v.columns))
+            v.store([builder.fadd(a, b) for a, b in zip(v.load(place), v.get(value), strict=True)], place)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+class _Vectors:
+    """Writes the vector instructions of one dtype: a row of a tile is a list of ``count`` vectors."""
+
+    def __init__(self, context, builder, dtype, count):
+        self.builder = builder
+        self.lanes = lanes(dtype)
+        self.count = count
+        self.columns = self.lanes * count
+        self.bytes = dtype.bitwidth // 8
+        self.type = ir.VectorType(context.get_value_type(dtype), self.lanes)
+        self.mask_type = ir.VectorType(ir.IntType(1), self.lanes)
+        kind = f"v{self.lanes}f{dtype.bitwidth}"
+        self._fma = self._declare(f"llvm.{'fma' if HAS_FMA else 'fmuladd'}.{kind}", self.type, [self.type] * 3)
+        pointer = self.type.as_pointer()
+        alignment = ir.IntType(32)
+        self._load = self._declare(
+            f"llvm.masked.load.{kind}.p0", self.type, [pointer, alignment, self.mask_type, self.type]
+        )
+        self._store = self._declare(
+            f"llvm.masked.store.{kind}.p0", ir.VoidType(), [self.type, pointer, alignment, self.mask_type]
+        )
+
+    def constant(self, value):
+        """Return a vector with ``value`` in every lane."""
+        return ir.Constant(self.type, [value] * self.lanes)
+
+    def variables(self, vectors):
+        """Return variables that begin as ``vectors``; the compiler keeps them in registers."""
+        return [cgutils.alloca_once_value(self.builder, vector) for vector in vectors]
+
+    def get(self, variables):
+        """Return the present value of each variable."""
+        return [self.builder.load(variable) for variable in variables]
+
+    def masks(self, columns):
+        """Return which lanes of each vector lie before ``columns``."""
+        b = self.builder
+        index = ir.VectorType(_INT, self.lanes)
+        limit = self._splat(columns, index)
+        return [
+            b.icmp_signed("<", ir.Constant(index, [j * self.lanes + lane for lane in range(self.lanes)]), limit)
+            for j in range(self.count)
+        ]
+
+    def load(self, pointer, masks=None):
+        """Read a row of vectors; lanes outside the masks are not read, and are zero."""
+        pointers = self._pointers(pointer)
+        if masks is None:
+            return [self._unaligned(self.builder.load(p)) for p in pointers]
+        size = ir.Constant(ir.IntType(32), self.bytes)
+        return [
+            self.builder.call(self._load, [p, size, mask, self.constant(0.0)])
+            for p, mask in zip(pointers, masks, strict=True)
+        ]
+
+    def store(self, vectors, pointer, masks=None):
+        """Write a row of vectors; lanes outside the masks are left alone."""
+        size = ir.Constant(ir.IntType(32), self.bytes)
+        for j, (vector, p) in enumerate(zip(vectors, self._pointers(pointer), strict=True)):
+            if masks is None:
+                self._unaligned(self.builder.store(vector, p))
+            else:
+                self.builder.call(self._store, [vector, p, size, masks[j]])
+
+    def broadcast(self, pointer):
+        """Read one number into all lanes of all vectors."""
+        return [self._splat(self.builder.load(pointer), self.type)] * self.count
+
+    def add_product(self, variables, left, right):
+        """``variables += left * right``, lane by lane, in one rounding where the processor can."""
+        for variable, a, b in zip(variables, left, right, strict=True):
+            self.builder.store(self.builder.call(self._fma, [a, b, self.builder.load(variable)]), variable)
+
+    def at_least(self, vectors, floor):
+        """Replace what is below ``floor``; NaN is not."""
+        b = self.builder
+        return [b.select(b.fcmp_ordered("<", vector, floor), floor, vector) for vector in vectors]
+
+    def _pointers(self, pointer):
+        b = self.builder
+        return [
+            b.bitcast(_at(b, pointer, _int(j * self.lanes)), self.type.as_pointer()) for j in range(self.count)
+        ]
+
+    def _unaligned(self, instruction):
+        instruction.align = self.bytes
+        return instruction
+
+    def _splat(self, value, vector_type):
+        b = self.builder
+        undefined = ir.Constant(vector_type, ir.Undefined)
+        lane0 = b.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
+        zeros = ir.Constant(ir.VectorType(ir.IntType(32), vector_type.count), [0] * vector_type.count)
+        return b.shuffle_vector(lane0, undefined, zeros)
+
+    def _declare(self, name, returns, arguments):
+        return cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(returns, arguments), name)
+
+
+_INT = ir.IntType(64)
+
+
+def _int(value):
+    return ir.Constant(_INT, value)
+
+
+def _at(builder, pointer, offset):
+    """Return the address of element ``offset``."""
+    return builder.gep(pointer, [offset])
+
+
+def _data(context, builder, kind, argument):
+    """Return where an array's elements begin; anything else as it is."""
+    if not isinstance(kind, types.Array):
+        return argument
+    return context.make_array(kind)(context, builder, argument).data
+
+
+def _size(context, builder, kind, argument):
+    """Return the number of elements of an array."""
+    return context.make_array(kind)(context, builder, argument).nitems
+
+
+@contextmanager
+def _either(builder, condition):
+    """Yield two contexts for the code to run where ``condition`` holds and where it does not."""
+    with builder.if_else(condition) as branches:
+        yield branches

@@ -1,0 +1,155 @@
+"""What a user passes to a model: is it usable, and if not, what to change."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import DataError, ShapeError
+from ..ops.base import Shape
+
+SAMPLES_AT_ONCE = 1024
+"""How many samples are looked at together for NaN, so that the look does not double the memory."""
+
+
+def check_samples(
+    x, sample_shape: Shape, *, name: str = "x", data_format: str = "NCHW", check_finite: bool = True
+) -> np.ndarray:
+    """Return ``x`` as an array of samples, without a copy, or say what is wrong with it.
+
+    ``check_samples(x, (1, 8, 8))`` wants x of shape (N, 1, 8, 8), N at least 1, of any real dtype (booleans, integers
+    and floats of every size). ``sample_shape`` is in the caller's ``data_format``.
+
+    Raises ``DataError`` for a dtype that is no real number, an empty batch, and NaN or infinity unless
+    ``check_finite=False``; ``ShapeError`` for another shape.
+    """
+    x = _array(x, name)
+    if x.dtype.kind not in "biuf":
+        raise DataError(f"{name} must hold real numbers, got dtype {x.dtype}; {_dtype_mend(x, name)}")
+    if x.ndim != 1 + len(sample_shape) or x.shape[1:] != tuple(sample_shape):
+        raise ShapeError(_shape_message(x.shape, tuple(sample_shape), name, data_format))
+    if len(x) == 0:
+        raise DataError(f"{name} is empty: it has shape {x.shape}, and at least one sample is needed")
+    if check_finite and x.dtype.kind == "f":
+        _check_finite(x, name)
+    return x
+
+
+def check_labels(y, classes: int, rows: int, *, name: str = "y") -> np.ndarray:
+    """Return labels as a contiguous int64 array of shape (rows,), or say what is wrong with them.
+
+    ``check_labels(y, 10, 32)`` wants 32 integers from 0 to 9.
+
+    Raises ``DataError`` for labels that are no integers, out of range, or missing altogether; ``ShapeError`` for
+    one-hot rows or another number of labels than samples.
+    """
+    y = _array(y, name)
+    if y.ndim != 1:
+        raise ShapeError(f"{name} must be one label per sample, of shape ({rows},), got {y.shape}{_label_hint(y, name)}")
+    if len(y) == 0:
+        raise DataError(f"{name} is empty: at least one label is needed")
+    if len(y) != rows:
+        raise ShapeError(_length_message(rows, len(y), name))
+    if y.dtype.kind not in "biu":
+        raise DataError(f"{name} must hold integer labels from 0 to {classes - 1}, got dtype {y.dtype}{_whole(y, name)}")
+    _check_range(y, classes, name)
+    return np.ascontiguousarray(y, dtype=np.int64)
+
+
+def check_lengths(x, y) -> None:
+    """Raise ``ShapeError`` unless there are as many labels as samples."""
+    if len(x) != len(y):
+        raise ShapeError(_length_message(len(x), len(y), "y"))
+
+
+def _array(values, name: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise DataError(f"{name} is ragged: its rows differ in length; give every sample the same shape") from None
+
+
+def _dtype_mend(x: np.ndarray, name: str) -> str:
+    if x.dtype.kind == "O":
+        return f"the samples may differ in shape: make them equal, then use np.stack({name})"
+    if x.dtype.kind == "c":
+        return f"use {name}.real, or abs({name})"
+    return f"convert it first, for numbers written as text with {name}.astype(float)"
+
+
+def _shape_message(got: Shape, sample: Shape, name: str, data_format: str) -> str:
+    wanted = ", ".join(map(str, ("N", *sample)))
+    layout = f' (data_format="{data_format}")' if len(sample) == 3 else ""
+    hint = _shape_hint(got, sample, name, data_format)
+    return f"{name} must have shape ({wanted}){layout}, got {got}" + (f"; {hint}" if hint else "")
+
+
+def _shape_hint(got: Shape, sample: Shape, name: str, data_format: str) -> str:
+    if got == sample:
+        return f"this is one sample without a batch axis: use {name}[None]"
+    if len(sample) != 3:
+        flat = len(sample) == 1 and len(got) > 2 and np.prod(got[1:]) == sample[0]
+        return f"use {name}.reshape(len({name}), -1)" if flat else ""
+    first = data_format == "NCHW"
+    other = (*sample[1:], sample[0]) if first else (sample[2], *sample[:2])
+    pixels = sample[1:] if first else sample[:2]
+    if got[1:] == other:
+        return f'these look like channels {"last" if first else "first"}: use data_format="{"NHWC" if first else "NCHW"}"'
+    if sample[0 if first else 2] == 1 and got[-2:] == pixels:
+        if len(got) == 3:
+            return f"the channel axis is missing: use {name}[{':, None' if first else '..., None'}]"
+        if len(got) == 2:
+            return f"this is one image: use {name}[{'None, None' if first else 'None, ..., None'}]"
+    if len(got) == 2 and got[1] == np.prod(sample):
+        return f"these are flat: use {name}.reshape(-1, {', '.join(map(str, sample))})"
+    return ""
+
+
+def _check_finite(x: np.ndarray, name: str) -> None:
+    bad, first = 0, None
+    for start in range(0, len(x), SAMPLES_AT_ONCE):
+        finite = np.isfinite(x[start : start + SAMPLES_AT_ONCE])
+        if finite.all():
+            continue
+        bad += finite.size - np.count_nonzero(finite)
+        if first is None:
+            position = np.unravel_index(np.argmin(finite), finite.shape)
+            first = (start + int(position[0]), *map(int, position[1:]))
+    if first is not None:
+        values = "value that is" if bad == 1 else "values that are"
+        raise DataError(
+            f"{name} has {bad} {values} not finite, the first is {x[first]} at index {first}; "
+            f"repair the data, or pass check_finite=False to let it through"
+        )
+
+
+def _length_message(samples: int, labels: int, name: str) -> str:
+    return f"there are {samples} samples, but {labels} labels in {name}; pass one label per sample"
+
+
+def _label_hint(y: np.ndarray, name: str) -> str:
+    if y.ndim == 2 and y.shape[1] == 1:
+        return f"; use {name}[:, 0]"
+    if y.ndim == 2:
+        return f"; one-hot labels become integers with {name}.argmax(axis=1)"
+    return ""
+
+
+def _whole(y: np.ndarray, name: str) -> str:
+    """The way out for labels of another dtype, where there is one."""
+    if y.dtype.kind == "f":
+        whole = bool(np.isfinite(y).all() and (y == np.floor(y)).all())
+        return f"; use {name}.astype(int)" if whole else "; they are not whole numbers"
+    if y.dtype.kind in "OUS":
+        return f"; number the classes with np.unique({name}, return_inverse=True)[1]"
+    return ""
+
+
+def _check_range(y: np.ndarray, classes: int, name: str) -> None:
+    outside = (y < 0) | (y >= classes)
+    if not outside.any():
+        return
+    index = int(np.argmax(outside))
+    from_one = "; they count from 1: use {0} - 1".format(name) if y.min() == 1 and y.max() == classes else ""
+    raise DataError(
+        f"{name}[{index}] is {y[index]}, but labels must be from 0 to {classes - 1} for {classes} classes{from_one}"
+    )

@@ -1,0 +1,27 @@
+"""From the caller's order of axes to channels last, which is the order inside, and back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..ops.base import Shape
+
+
+def channels_last(array: np.ndarray, data_format: str) -> np.ndarray:
+    """View (N, C, H, W) as (N, H, W, C); feature vectors and channels-last images stay as they are."""
+    return array.transpose(0, 2, 3, 1) if array.ndim == 4 and data_format == "NCHW" else array
+
+
+def from_channels_last(array: np.ndarray, data_format: str) -> np.ndarray:
+    """View (N, H, W, C) as (N, C, H, W) if that is what the caller uses."""
+    return array.transpose(0, 3, 1, 2) if array.ndim == 4 and data_format == "NCHW" else array
+
+
+def outside(shape: Shape, data_format: str) -> Shape:
+    """The caller's form of a channels-last shape of one sample: ``outside((8, 6, 3), "NCHW") == (3, 8, 6)``."""
+    return (shape[2], *shape[:2]) if len(shape) == 3 and data_format == "NCHW" else tuple(shape)
+
+
+def inside(array: np.ndarray, dtype: str, data_format: str) -> np.ndarray:
+    """Return contiguous channels-last samples of this dtype: a copy only where something has to change."""
+    return np.ascontiguousarray(channels_last(array, data_format), dtype=dtype)

@@ -1,0 +1,1 @@
+"""From layers to a list of calls: graph, rewrites, memory, plan, and the registry of kernels."""

@@ -1,0 +1,167 @@
+"""The net as pure data: nodes in an order in which they can be computed, and no arrays."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from ..errors import GraphError, NbconvError, OptionError, ShapeError
+from ..ops.base import Op, Shape, Symbol, describe
+
+DATA_FORMATS = ("NCHW", "NHWC")
+
+
+class Source(NamedTuple):
+    """Where values enter a graph: the shape of one sample, channels last, and "float" or "int64" for labels."""
+
+    shape: Shape
+    dtype: str = "float"
+
+
+class Node(NamedTuple):
+    """One step of a net: an op, or a source, and the positions of the nodes that it reads.
+
+    ``folded`` is the name and op of a batch norm whose arithmetic went into this node's weights (see ``rewrites``).
+    """
+
+    name: str
+    op: Op | Source
+    inputs: tuple[int, ...] = ()
+    folded: tuple[str, Op] | None = None
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes, each after all that it reads, and the positions of those that are the result."""
+
+    nodes: tuple[Node, ...]
+    outputs: tuple[int, ...]
+
+    def __post_init__(self):
+        for position, node in enumerate(self.nodes):
+            if any(i >= position for i in node.inputs):
+                raise GraphError(f"node {node.name!r} reads a later node: the graph has a circle")
+        twice = [name for name, count in Counter(node.name for node in self.nodes).items() if count > 1]
+        if twice:
+            raise GraphError(f"several layers are called {twice[0]!r}; give each a name of its own")
+
+    @cached_property
+    def sources(self) -> tuple[int, ...]:
+        """Positions of the nodes where values enter, in order."""
+        return tuple(i for i, node in enumerate(self.nodes) if isinstance(node.op, Source))
+
+    @cached_property
+    def steps(self) -> tuple[int, ...]:
+        """Positions of the nodes that compute, in order."""
+        return tuple(i for i, node in enumerate(self.nodes) if not isinstance(node.op, Source))
+
+    @cached_property
+    def consumers(self) -> tuple[tuple[int, ...], ...]:
+        """For each node, the nodes that read it."""
+        readers: list[list[int]] = [[] for _ in self.nodes]
+        for position, node in enumerate(self.nodes):
+            for i in node.inputs:
+                readers[i].append(position)
+        return tuple(map(tuple, readers))
+
+    def shapes(self, batch: int) -> list[Shape]:
+        """The full shape of every node's value for a batch of this size."""
+        shapes: list[Shape] = []
+        for node in self.nodes:
+            if isinstance(node.op, Source):
+                shapes.append((batch, *node.op.shape))
+            else:
+                shapes.append(node.op.out_shape(*(shapes[i] for i in node.inputs)))
+        return shapes
+
+    def describe(self, position: int) -> str:
+        """Name a layer in a message: ``layer 3 (MaxPool2d)``."""
+        node = self.nodes[position]
+        if isinstance(node.op, Source):
+            return f"input {node.name!r}"
+        index = int(node.name) if node.name.isdecimal() else self.steps.index(position)
+        return describe(index, node.op)
+
+
+def input_symbol(shape: Sequence[int], data_format: str = "NCHW", name: str | None = None) -> Symbol:
+    """Start a graph: a value that will be fed in.
+
+    ``Input((3, 32, 32))`` stands for images (N, 3, 32, 32), ``Input((20,))`` for feature vectors (N, 20).
+    """
+    if data_format not in DATA_FORMATS:
+        raise OptionError(f"data_format must be one of {DATA_FORMATS}, got {data_format!r}")
+    try:
+        sizes = tuple(int(size) for size in shape)
+    except TypeError:
+        raise ShapeError(
+            f"an input shape is a tuple of one sample's sizes, such as (1, 28, 28), got {shape!r}"
+        ) from None
+    if len(sizes) not in (1, 3) or min(sizes) < 1:
+        example = "(channels, height, width)" if data_format == "NCHW" else "(height, width, channels)"
+        raise ShapeError(f"an input shape is {example} or (features,), without the batch, got {tuple(shape)}")
+    if len(sizes) == 3 and data_format == "NCHW":
+        sizes = (*sizes[1:], sizes[0])
+    return Symbol(None, (), sizes, name)
+
+
+def trace(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> Graph:
+    """Collect the graph that leads from ``inputs`` to ``outputs``."""
+    order: list[Symbol] = list(inputs)
+    seen = {id(symbol) for symbol in inputs}
+    for output in outputs:
+        for symbol in output.upstream():
+            if id(symbol) not in seen:
+                seen.add(id(symbol))
+                order.append(symbol)
+    used = {id(i) for symbol in order for i in symbol.inputs} | {id(o) for o in outputs}
+    unused = [i for i in inputs if id(i) not in used]
+    strangers = [s for s in order[len(inputs) :] if s.op is None]
+    if strangers or unused:
+        kind, symbol = ("is not among the model's inputs", strangers[0]) if strangers else ("is not used", unused[0])
+        raise GraphError(
+            f"an Input of shape {symbol.shape} (channels last) {kind}; list exactly the inputs that are read"
+        )
+    return Graph(*_number(order, outputs))
+
+
+def _number(order: list[Symbol], outputs: Sequence[Symbol]):
+    position = {id(symbol): i for i, symbol in enumerate(order)}
+    sources = sum(symbol.op is None for symbol in order)
+    nodes: list[Node] = []
+    for i, symbol in enumerate(order):
+        reads = tuple(position[id(s)] for s in symbol.inputs)
+        if symbol.op is None:
+            default = "input" if sources == 1 else f"input{i}"
+            nodes.append(Node(symbol.name or default, Source(symbol.shape)))
+        else:
+            nodes.append(Node(symbol.op.name or str(i - sources), symbol.op, reads))
+    return tuple(nodes), tuple(position[id(symbol)] for symbol in outputs)
+
+
+def chain(source: Symbol, layers: Sequence) -> Symbol:
+    """Feed a value through layers one after another; an error names the layer and its index."""
+    value = source
+    for index, layer in enumerate(layers):
+        if not callable(layer) or not isinstance(layer, Op):
+            hint = f"; write {layer.__name__}(...)" if isinstance(layer, type) else ""
+            raise GraphError(f"layer {index} is {layer!r}, which is no layer{hint}")
+        value = layer(value)
+    return value
+
+
+def append(graph: Graph, ops: Sequence[Op], target: int) -> Graph:
+    """Add ops that compare the value at ``target`` with labels: a loss, metrics. They become further outputs."""
+    sample = graph.shapes(1)[target][1:-1]
+    nodes = [*graph.nodes, Node("labels", Source(sample, "int64"))]
+    labels = len(graph.nodes)
+    for op in ops:
+        nodes.append(Node(type(op).__name__, op, (target, labels)))
+    added = Graph(tuple(nodes), (*graph.outputs, *range(labels + 1, len(nodes))))
+    try:
+        added.shapes(1)
+    except NbconvError as error:
+        raise type(error)(f"the loss does not fit the output of {graph.describe(target)}: {error}") from None
+    return added

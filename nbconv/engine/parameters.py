@@ -1,0 +1,122 @@
+"""The learned arrays of a net: one flat arena each for parameters, gradients and state, with a view per array.
+
+Inside, arrays have the layout the kernels like; outside (``state_dict``) they have PyTorch's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import prod
+
+import numpy as np
+
+from ..errors import DataError, ShapeError
+from ..ops.base import Shape
+from .graph import Graph, Source
+from .memory import aligned
+from .registry import Device
+
+Key = tuple[str, str]
+"""A node's name and the name of its parameter: ("0", "weight")."""
+
+
+class Arena:
+    """A flat array on a device, and views of it by key, each aligned."""
+
+    def __init__(self, shapes: Mapping[Key, Shape], device: Device, dtype: str):
+        itemsize = np.dtype(dtype).itemsize
+        starts: dict[Key, int] = {}
+        end = 0
+        for key, shape in shapes.items():
+            starts[key] = end
+            end += aligned(prod(shape) * itemsize) // itemsize
+        self.flat = device.memory.empty((end,), dtype)
+        self.flat[...] = 0
+        self.views = {key: self.flat[s : s + prod(shapes[key])].reshape(shapes[key]) for key, s in starts.items()}
+
+
+class Parameters:
+    """Parameters, their gradients and the state (running statistics) of a graph, on a device."""
+
+    def __init__(self, graph: Graph, device: Device, dtype: str):
+        self.device = device
+        self.dtype = dtype
+        params: dict[Key, Shape] = {}
+        state: dict[Key, Shape] = {}
+        self.axes: dict[Key, tuple[int, ...]] = {}
+        shapes = graph.shapes(1)
+        for node in graph.nodes:
+            if isinstance(node.op, Source):
+                continue
+            inputs = [shapes[i] for i in node.inputs]
+            params.update({(node.name, n): s for n, s in node.op.param_shapes(*inputs).items()})
+            state.update({(node.name, n): s for n, s in node.op.state_shapes(*inputs).items()})
+            self.axes.update({(node.name, n): axes for n, axes in node.op.canonical_axes.items()})
+        self.params = Arena(params, device, dtype)
+        self.grads = Arena(params, device, dtype)
+        self.state = Arena(state, device, dtype)
+        self.names: list[Key] = [
+            (node.name, n)
+            for node in graph.nodes
+            for n in _names(node)
+            if (node.name, n) in params or (node.name, n) in state
+        ]
+
+    def view(self, key: Key):
+        """The array of a parameter or of state, as the kernels see it; ``None`` if the net has no such array."""
+        return self.params.views.get(key, self.state.views.get(key))
+
+    def read(self, key: Key, arena: Arena | None = None) -> np.ndarray:
+        """A copy on the host, in PyTorch's layout; ``arena`` names another arena of the parameters' shapes."""
+        array = arena.views[key] if arena else self.view(key)
+        host = self.device.memory.get(array)
+        return np.ascontiguousarray(host.transpose(self.axes[key])) if key in self.axes else host
+
+    def write(self, key: Key, value: np.ndarray, arena: Arena | None = None) -> None:
+        """Set an array from one in PyTorch's layout."""
+        array = arena.views[key] if arena else self.view(key)
+        host = value.transpose(np.argsort(self.axes[key])) if key in self.axes else value
+        self.device.memory.write(array, host)
+
+    def shape(self, key: Key) -> Shape:
+        """The shape of an array in PyTorch's layout."""
+        shape = self.view(key).shape
+        return tuple(shape[a] for a in self.axes[key]) if key in self.axes else shape
+
+    def items(self) -> Iterator[tuple[str, np.ndarray]]:
+        """All arrays as ("0.weight", copy in PyTorch's layout), in PyTorch's order."""
+        for key in self.names:
+            yield ".".join(key), self.read(key)
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        """A copy of every gradient, in PyTorch's layout."""
+        return {".".join(key): self.read(key, self.grads) for key in self.names if key in self.grads.views}
+
+    def load(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Set every array from a dict such as ``items`` gives; nothing is changed unless all of it fits.
+
+        ``num_batches_tracked``, which PyTorch's batch norm saves and no formula here uses, is passed over.
+        """
+        given = {name: array for name, array in arrays.items() if not name.endswith(".num_batches_tracked")}
+        wanted = {".".join(key): key for key in self.names}
+        missing, unknown = wanted.keys() - given.keys(), given.keys() - wanted.keys()
+        if missing or unknown:
+            raise DataError(
+                f"the arrays do not match the net: missing {sorted(missing) or 'none'}, unknown {sorted(unknown) or 'none'}; "
+                f"the net has {list(wanted)}"
+            )
+        ready = {key: self._checked(name, given[name], self.shape(key)) for name, key in wanted.items()}
+        for key, value in ready.items():
+            self.write(key, value)
+
+    def _checked(self, name: str, array, shape: Shape) -> np.ndarray:
+        value = np.asarray(array)
+        if value.dtype.kind not in "fiu":
+            raise DataError(f"{name} must be an array of numbers, got dtype {value.dtype}")
+        if value.shape != shape:
+            raise ShapeError(f"{name} has shape {value.shape}, the net needs {shape}")
+        return value.astype(self.dtype)
+
+
+def _names(node) -> tuple[str, ...]:
+    return () if isinstance(node.op, Source) else (*node.op.params, *node.op.state)

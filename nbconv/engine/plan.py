@@ -1,0 +1,336 @@
+"""A graph on a device for one batch size: every buffer laid out, one bound kernel per step, and nothing left to decide.
+
+Running a plan is calling a list of zero-argument functions. Nothing is allocated then, and nothing is checked.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import NamedTuple
+from zlib import crc32
+
+import numpy as np
+
+from ..errors import NbconvError
+from ..ops.base import Buffer
+from ..ops.merge import Add
+from .bind import bind_backward, bind_forward, bind_prepare
+from .graph import Graph, Source
+from .memory import Block, aligned, lay_out
+from .parameters import Arena, Parameters
+from .registry import prepared_shapes, scratch_shapes
+from .rewrites import folded_parameters
+from .schedule import Accumulate, Backward, Forward, Gradient, schedule
+
+Key = tuple
+"""What a buffer is: ("value", node), ("saved", node, name), ("gradient", ...), ("work", node, direction, name)."""
+
+
+class MemoryReport(NamedTuple):
+    """Bytes that a plan takes."""
+
+    arena: int
+    """Values, gradients of values, saved and working arrays, laid out by lifetime."""
+    without_reuse: int
+    """The same if each had memory of its own."""
+    parameters: int
+    """Parameters, their gradients and the running statistics; all plans of a model share them."""
+
+    def __str__(self):
+        saved = 1 - self.arena / self.without_reuse if self.without_reuse else 0
+        return (
+            f"arena {self.arena:,} bytes ({self.without_reuse:,} without reuse, {saved:.0%} saved), "
+            f"parameters, gradients and state {self.parameters:,} bytes"
+        )
+
+
+class Plan:
+    """The calls that compute a graph for one batch size, and the memory they need.
+
+    Parameters
+    ----------
+    graph : Graph
+        As rewritten for training or for inference.
+    parameters : Parameters
+        The arrays of the net; they fix the device and the dtype.
+    batch : int
+        Number of samples.
+    training : bool
+        Whether weights change from step to step. If not, what depends on them alone is computed in ``refresh``.
+    targets : tuple of int
+        The values from which gradients flow back; their gradients are written to ``seeds`` by the caller.
+    input_gradients : bool
+        Whether the gradients of the inputs are computed too.
+    seed : int
+        Key of the random numbers (dropout).
+    threads : int, optional
+        How many threads run the kernels; as many as the device likes by default.
+    update : callable, optional
+        What ``step`` calls after backward: the optimiser.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        parameters: Parameters,
+        batch: int,
+        *,
+        training: bool,
+        targets: tuple[int, ...] = (),
+        input_gradients: bool = False,
+        seed: int = 0,
+        threads: int | None = None,
+        update=None,
+    ):
+        self.graph, self.parameters, self.batch, self.training = graph, parameters, batch, training
+        self.device = parameters.device
+        self.version: int | None = None
+        """Which version of the parameters ``refresh`` has seen last; the caller counts."""
+        self._memory = self.device.memory
+        self._shapes = graph.shapes(batch)
+        self._check_batch()
+        self._schedule = schedule(graph, targets, input_gradients=input_gradients)
+        self._allocate()
+        self._folded = self._allocate_folded()
+        self._prepare_calls: list = []
+        self._rng = self._memory.empty((len(graph.nodes), 3), "int64")
+        host = np.zeros(self._rng.shape, np.int64)
+        host[:, 0] = seed
+        host[:, 2] = [crc32(node.name.encode()) for node in graph.nodes]
+        self._memory.write(self._rng, host)
+        forward = [call for step in self._schedule.forward for call in self._bind_forward(step)]
+        backward = [self._bind_backward(step) for step in self._schedule.backward]
+        sequence = self._memory.sequence
+        self.forward = sequence(forward, threads)
+        self.backward = sequence(backward, threads)
+        self.step = sequence([*forward, *backward, *([update] if update else [])], threads)
+        self._prepare = sequence(self._prepare_calls, threads)
+
+    # what the caller reads and writes
+
+    def value(self, position: int):
+        """The array that holds a node's value, on the device; sources are written there, outputs read."""
+        return self._arrays["value", position]
+
+    @property
+    def seeds(self) -> dict:
+        """For each target, the array that its gradient is written to before ``backward``."""
+        return {target: self._arrays[_gradient(key)] for target, key in self._schedule.seeds.items()}
+
+    def source_gradients(self) -> dict:
+        """The arrays that hold the gradients of the sources after ``backward``, by name."""
+        nodes = ((i, self.graph.nodes[i].name) for i in self.graph.sources)
+        return {name: self._arrays["gradient", i] for i, name in nodes if ("gradient", i) in self._arrays}
+
+    def set_step(self, step: int) -> None:
+        """Set the step that random numbers are a function of."""
+        self._rng[:, 1] = step
+
+    def refresh(self, version: int) -> None:
+        """Compute what depends on the parameters alone, unless that was done for this version of them."""
+        if version == self.version:
+            return
+        for node, arrays in self._folded.items():
+            self._fold(self.graph.nodes[node], arrays)
+        self._prepare()
+        self.version = version
+
+    def memory_report(self) -> MemoryReport:
+        """Say how many bytes the plan takes, against the sum without reuse."""
+        parameters = self.parameters
+        flats = (parameters.params.flat, parameters.grads.flat, parameters.state.flat)
+        return MemoryReport(self._layout.nbytes, self._without_reuse, sum(flat.nbytes for flat in flats))
+
+    def first_nonfinite(self) -> str | None:
+        """Run step by step on the values staged now, and say where a NaN or infinity first appears; ``None`` if nowhere.
+
+        Running statistics are put back afterwards.
+        """
+        state = self._memory.get(self.parameters.state.flat)
+        try:
+            for forward in self._schedule.forward:
+                for call in self._bind_forward(forward):
+                    call()
+                if not self._finite(self.value(forward.node)):
+                    return f"the output of {self.graph.describe(forward.node)}"
+            for step in self._schedule.backward:
+                self._bind_backward(step)()
+                if isinstance(step, Backward) and not all(map(self._finite, self._gradients(step).values())):
+                    return f"the gradient of {self.graph.describe(step.node)}"
+        finally:
+            self._memory.write(self.parameters.state.flat, state)
+        return None
+
+    def _finite(self, array) -> bool:
+        return bool(np.isfinite(self._memory.get(array)).all())
+
+    # memory
+
+    def _check_batch(self) -> None:
+        for position in self.graph.steps:
+            node = self.graph.nodes[position]
+            try:
+                node.op.check_batch(*(self._shapes[i] for i in node.inputs))
+            except NbconvError as error:
+                raise type(error)(f"{self.graph.describe(position)}: {error}") from None
+
+    def _allocate(self) -> None:
+        buffers = self._buffers()
+        steps = [*self._schedule.forward, *self._schedule.backward]
+        lives: dict[Key, tuple[int, int]] = {}
+        for time, step in enumerate(steps):
+            for key in self._touches(step):
+                first, _ = lives.get(key, (time, time))
+                lives[key] = (first, time)
+        for key in self._kept():
+            lives[key] = (0, len(steps))
+        blocks = {key: Block(_nbytes(buffers[key]), *life) for key, life in lives.items()}
+        self._layout = lay_out(list(blocks.values()))
+        self._without_reuse = sum(aligned(block.nbytes) for block in blocks.values())
+        self._arena = self._memory.empty((self._layout.nbytes,), "uint8")
+        self._arrays = {
+            key: self._arena[offset : offset + blocks[key].nbytes].view(buffers[key].dtype).reshape(buffers[key].shape)
+            for key, offset in zip(blocks, self._layout.offsets, strict=True)
+        }
+
+    def _buffers(self) -> dict[Key, Buffer]:
+        """Every array the plan may need, by key."""
+        dtype = self.parameters.dtype
+        buffers: dict[Key, Buffer] = {}
+        for position, node in enumerate(self.graph.nodes):
+            if isinstance(node.op, Source):
+                buffers["value", position] = Buffer(self._shapes[position], _concrete(node.op.dtype, dtype))
+                continue
+            op, inputs = node.op, [self._shapes[i] for i in node.inputs]
+            buffers["value", position] = Buffer(self._shapes[position], op.out_dtype or dtype)
+            for name, buffer in op.saved_shapes(*inputs).items():
+                buffers["saved", position, name] = Buffer(buffer.shape, _concrete(buffer.dtype, dtype))
+            forward, backward = scratch_shapes(op, self.device, dtype, *inputs)
+            prepared = prepared_shapes(op, self.device, dtype, *inputs)
+            for direction, arrays in ("forward", forward), ("backward", backward), ("prepared", prepared):
+                buffers.update({("work", position, direction, name): b for name, b in arrays.items()})
+        for gradient in (*self._schedule.seeds.values(), *map(_written, self._schedule.backward)):
+            for key in gradient.values() if isinstance(gradient, dict) else (gradient,):
+                buffers[_gradient(key)] = buffers["value", key[0]]
+        self._work = [key for key in buffers if key[0] in ("work", "saved")]
+        return buffers
+
+    def _touches(self, step) -> list[Key]:
+        """The buffers that a step reads or writes."""
+        if isinstance(step, Accumulate):
+            return [("gradient", step.value), _gradient(step.part)]
+        node = self.graph.nodes[step.node]
+        saved = [key for key in self._work if key[:2] == ("saved", step.node)]
+        if isinstance(step, Forward):
+            values = [("value", i) for i in (step.node, *node.inputs)]
+            return [*values, *saved, *self._work_of(step.node, "forward"), *self._work_of(step.node, "prepared")]
+        reads = node.op.reads_in_backward()
+        values = [("value", i) for name, i in zip(node.op.inputs, node.inputs, strict=True) if name in reads]
+        values += [("value", step.node)] if "out" in reads else []
+        saved = [key for key in saved if key[2] in reads]
+        gradients = [("gradient", step.node), *map(_gradient, step.writes.values())]
+        return [*values, *saved, *gradients, *self._work_of(step.node, "backward")]
+
+    def _work_of(self, node: int, direction: str) -> list[Key]:
+        return [key for key in self._work if key[:3] == ("work", node, direction)]
+
+    def _kept(self) -> list[Key]:
+        """Buffers that outlive the run: what the caller writes and reads, and what ``refresh`` computes."""
+        kept: list[Key] = [("value", i) for i in (*self.graph.sources, *self.graph.outputs)]
+        kept += [_gradient(key) for key in self._schedule.seeds.values()]
+        written = {key for step in self._schedule.backward for key in _written(step).values()}
+        kept += [("gradient", i) for i in self.graph.sources if (i,) in written]
+        if not self.training:
+            kept += [key for key in self._work if key[2] == "prepared"]
+        return kept
+
+    # binding
+
+    def _bind_forward(self, step: Forward) -> list:
+        node = self.graph.nodes[step.node]
+        arrays = self._operands(step.node)
+        scratch = self._scratch(step.node, "prepared", "forward")
+        prepare = bind_prepare(node.op, self.device, arrays, scratch)
+        forward = bind_forward(node.op, self.device, arrays, scratch)
+        if prepare is None:
+            return [forward]
+        if self.training:
+            return [prepare, forward]
+        self._prepare_calls.append(prepare)
+        return [forward]
+
+    def _bind_backward(self, step: Backward | Accumulate):
+        if isinstance(step, Accumulate):
+            total, part = self._arrays["gradient", step.value], self._arrays[_gradient(step.part)]
+            return bind_forward(Add(), self.device, {"x": total, "other": part, "out": total}, {})
+        op = self.graph.nodes[step.node].op
+        gradients = {**self._gradients(step), "out": self._arrays["gradient", step.node]}
+        scratch = self._scratch(step.node, "backward")
+        return bind_backward(op, self.device, self._operands(step.node), gradients, scratch)
+
+    def _operands(self, position: int) -> dict:
+        """The operands and results of a node's forward, by the names of its op."""
+        node = self.graph.nodes[position]
+        learned = {name: self.parameters.view((node.name, name)) for name in (*node.op.params, *node.op.state)}
+        return {
+            **{name: self._arrays["value", i] for name, i in zip(node.op.inputs, node.inputs, strict=True)},
+            **learned,
+            **self._folded.get(position, {}),
+            **({"rng": self._rng[position]} if node.op.context else {}),
+            "out": self._arrays["value", position],
+            **{key[2]: self._arrays[key] for key in self._work if key[:2] == ("saved", position)},
+        }
+
+    def _gradients(self, step: Backward) -> dict:
+        """The gradients that a backward step writes, by the names of operands."""
+        node = self.graph.nodes[step.node]
+        views = self.parameters.grads.views
+        return {
+            **{name: self._arrays[_gradient(key)] for name, key in step.writes.items()},
+            **{name: views[node.name, name] for name in node.op.params if (node.name, name) in views},
+        }
+
+    def _scratch(self, position: int, *directions: str) -> dict:
+        return {key[3]: self._arrays[key] for d in directions for key in self._work_of(position, d)}
+
+    # batch norm inside the weights
+
+    def _allocate_folded(self) -> dict[int, dict]:
+        """Weights and biases of its own for each node that a batch norm was folded into."""
+        folded: dict[int, dict] = {}
+        for position, node in enumerate(self.graph.nodes):
+            if node.folded:
+                inputs = [self._shapes[i] for i in node.inputs]
+                keys = {(node.name, name): shape for name, shape in node.op.param_shapes(*inputs).items()}
+                arena = Arena(keys, self.device, self.parameters.dtype)
+                folded[position] = {name: view for (_, name), view in arena.views.items()}
+        return folded
+
+    def _fold(self, node, arrays: dict) -> None:
+        name, norm = node.folded
+
+        def host(owner, parameter):
+            array = self.parameters.view((owner, parameter))
+            return None if array is None else self._memory.get(array)
+
+        own = host(node.name, "weight"), host(node.name, "bias")
+        of_norm = (host(name, n) for n in ("weight", "bias", "running_mean", "running_var"))
+        weight, bias = folded_parameters(norm, *own, *of_norm)
+        self._memory.write(arrays["weight"], weight)
+        self._memory.write(arrays["bias"], bias)
+
+
+def _gradient(key: Gradient) -> Key:
+    return ("gradient", *key)
+
+
+def _concrete(dtype: str, plan_dtype: str) -> str:
+    return plan_dtype if dtype == "float" else dtype
+
+
+def _nbytes(buffer: Buffer) -> int:
+    return prod(buffer.shape) * np.dtype(buffer.dtype).itemsize
+
+
+def _written(step: Backward | Accumulate) -> dict:
+    return step.writes if isinstance(step, Backward) else {"part": step.part}

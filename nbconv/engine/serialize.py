@@ -1,0 +1,65 @@
+"""A graph, an optimiser, a loss as plain dicts for a model file, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import FileFormatError, NbconvError
+from ..ops import activation, conv, dropout, linear, loss, merge, metric, norm, optimizer, pool, reshape
+from ..ops.base import Op
+from .graph import Graph, Node, Source
+
+MODULES = (activation, conv, dropout, linear, loss, merge, metric, norm, optimizer, pool, reshape)
+OPS: dict[str, type[Op]] = {
+    name: value
+    for module in MODULES
+    for name, value in vars(module).items()
+    if isinstance(value, type) and issubclass(value, Op) and value.__module__ == module.__name__
+}
+
+
+def op_to_dict(op: Op) -> dict:
+    """``op_to_dict(Conv2d(8, 3))`` is ``{"op": "Conv2d", "out_channels": 8, "kernel_size": (3, 3)}``."""
+    return {"op": type(op).__name__, **op.options()}
+
+
+def op_from_dict(description: Mapping) -> Op:
+    """Make the op again; raises ``FileFormatError`` for an op or an option this version does not know."""
+    options = dict(description)
+    name = options.pop("op", None)
+    if name not in OPS:
+        raise FileFormatError(f"unknown op {name!r}; this version of nbconv has {', '.join(sorted(OPS))}")
+    try:
+        return OPS[name](**{key: tuple(v) if isinstance(v, list) else v for key, v in options.items()})
+    except (TypeError, NbconvError) as error:
+        raise FileFormatError(f"{name} cannot be made from {options}: {error}") from None
+
+
+def graph_to_dict(graph: Graph) -> dict:
+    """The nodes and outputs of a graph that no rewrite has touched."""
+    nodes = []
+    for node in graph.nodes:
+        if isinstance(node.op, Source):
+            nodes.append({"name": node.name, "input": node.op.shape})
+        else:
+            nodes.append({"name": node.name, "layer": op_to_dict(node.op), "reads": node.inputs})
+    return {"nodes": nodes, "outputs": graph.outputs}
+
+
+def graph_from_dict(description: Mapping) -> Graph:
+    """Make the graph again; raises ``FileFormatError`` where the description makes none."""
+    try:
+        nodes = tuple(_node(entry) for entry in description["nodes"])
+        graph = Graph(nodes, tuple(int(i) for i in description["outputs"]))
+        graph.shapes(1)
+        return graph
+    except FileFormatError:
+        raise
+    except (NbconvError, KeyError, TypeError, ValueError, IndexError) as error:
+        raise FileFormatError(f"the description of the net makes no graph: {error!r}") from None
+
+
+def _node(entry: Mapping) -> Node:
+    if "input" in entry:
+        return Node(entry["name"], Source(tuple(int(size) for size in entry["input"])))
+    return Node(entry["name"], op_from_dict(entry["layer"]), tuple(int(i) for i in entry["reads"]))

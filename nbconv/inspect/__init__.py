@@ -1,0 +1,1 @@
+"""Looking at a net: what its layers make, hold and cost."""

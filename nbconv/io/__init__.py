@@ -1,0 +1,1 @@
+"""Files: trained nets on disk."""

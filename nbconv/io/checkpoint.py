@@ -1,0 +1,69 @@
+"""A model file: named arrays in safetensors, and a description in JSON in its header. Never pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from ..errors import FileFormatError
+
+FORMAT = 1
+"""Version of the description; a file of a later version is refused."""
+
+
+class Checkpoint(NamedTuple):
+    """What a model file holds."""
+
+    arrays: dict[str, np.ndarray]
+    description: dict
+
+
+def write(path, arrays: Mapping[str, np.ndarray], description: Mapping) -> None:
+    """Write a model file; an existing one is replaced only when the new one is complete."""
+    path = Path(path)
+    header = {"format": FORMAT, **description}
+    data = save({name: np.ascontiguousarray(a) for name, a in arrays.items()}, {"nbconv": json.dumps(header)})
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise FileFormatError(
+            f"cannot write {path}: {error.strerror}; choose a folder that exists and is writable"
+        ) from None
+
+
+def read(path) -> Checkpoint:
+    """Read a model file; raises ``FileFormatError`` for one that is missing, truncated or of another kind."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileFormatError(f"there is no file {path}")
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError, ValueError, TypeError) as error:
+        raise FileFormatError(
+            f"{path} is not a complete safetensors file ({error}); it may be truncated, copy or save it again"
+        ) from None
+    if "nbconv" not in metadata:
+        raise FileFormatError(
+            f"{path} has arrays but no description of a net: nbconv did not write it; "
+            f"build the net and use model.load_state_dict(safetensors.numpy.load_file(path)) if the arrays fit"
+        )
+    try:
+        description = json.loads(metadata["nbconv"])
+        version = description.pop("format")
+    except (ValueError, AttributeError, KeyError, TypeError):
+        raise FileFormatError(f"{path} has a damaged description of its net; save the model again") from None
+    if version != FORMAT:
+        raise FileFormatError(f"{path} has format {version!r}, this version of nbconv reads {FORMAT}; upgrade nbconv")
+    return Checkpoint(arrays, description)

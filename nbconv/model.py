@@ -1,0 +1,609 @@
+"""The nets a user works with: ``Sequential`` and ``Model``, with Keras's ``fit`` and PyTorch's ``state_dict``."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from os import PathLike
+from threading import RLock
+
+import numpy as np
+
+from .data.batches import Batches
+from .data.checks import check_labels, check_lengths, check_samples
+from .data.layout import channels_last, from_channels_last, inside, outside
+from .engine import serialize
+from .engine.graph import DATA_FORMATS, Graph, append, chain, input_symbol, trace
+from .engine.parameters import Parameters
+from .engine.plan import Plan
+from .engine.registry import Device, open_device
+from .engine.rewrites import for_inference, for_training
+from .engine.update import Update
+from .errors import DataError, FileFormatError, GraphError, NbconvError, NonFiniteError, OptionError, ShapeError
+from .inspect.summary import summarize
+from .io import checkpoint
+from .ops.base import Layer, Op, Shape, Symbol
+from .ops.loss import CrossEntropy
+from .ops.metric import Accuracy
+from .ops.optimizer import SGD, Adam, AdamW, Optimizer
+from .ops.shapes import integer
+from .train import loop
+from .train.callbacks import Callback, History
+from .train.initializers import initialize
+from .train.progress import ProgressBar
+
+OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+LOSSES: dict[str, type[Op]] = {"cross_entropy": CrossEntropy}
+METRICS: dict[str, type[Op]] = {"accuracy": Accuracy}
+DTYPES = ("float32", "float64")
+PLANS_KEPT = 8
+"""How many plans (one per batch size and use) a model keeps; the one unused for longest goes first."""
+
+
+class Model:
+    """A net: any acyclic graph of layers, with its parameters on a device.
+
+    ``Model(x, Linear(10)(Flatten()(ReLU()(Conv2d(16, 3)(x)))))`` with ``x = Input((3, 32, 32))`` maps (N, 3, 32, 32) to
+    (N, 10).
+
+    Parameters
+    ----------
+    inputs, outputs : Symbol or sequence of Symbol
+        What ``Input`` returned, and what layers made of it.
+    device : str
+        ``"cpu"``, ``"reference"`` (plain NumPy), ``"cuda"``, ``"cuda:1"`` or ``"auto"``.
+    dtype : "float32" or "float64"
+        Of parameters and of all that is computed.
+    seed : int
+        Of initial weights, the order of samples and dropout: the same seed gives the same bits.
+    data_format : "NCHW" or "NHWC"
+        How images are given and returned.
+    rewrite : bool
+        Whether ops are fused and batch norm is folded for inference. The results are the same up to rounding.
+    threads : int, optional
+        How many threads run the kernels.
+
+    Raises
+    ------
+    GraphError, ShapeError, OptionError, DeviceError
+        Before anything is computed; the message names the layer and the mend.
+    """
+
+    def __init__(
+        self,
+        inputs: Symbol | Sequence[Symbol],
+        outputs: Symbol | Sequence[Symbol],
+        *,
+        device: str | Device = "auto",
+        dtype: str = "float32",
+        seed: int = 0,
+        data_format: str = "NCHW",
+        rewrite: bool = True,
+        threads: int | None = None,
+    ):
+        graph = trace(_symbols(inputs, "inputs"), _symbols(outputs, "outputs"))
+        self._build(graph, device, dtype, seed, data_format, rewrite, threads)
+        self._initialize()
+
+    def _build(self, graph: Graph, device, dtype, seed, data_format, rewrite, threads) -> None:
+        if not graph.steps:
+            raise GraphError("a model needs at least one layer")
+        self.graph = graph
+        self.device = open_device(device)
+        self.dtype = _choice(np.dtype(dtype).name if dtype in (np.float32, np.float64) else dtype, "dtype", DTYPES)
+        self.data_format = _choice(data_format, "data_format", DATA_FORMATS)
+        self.seed = integer(seed, "seed", least=0)
+        self.rewrite = bool(rewrite)
+        self.threads = None if threads is None else integer(threads, "threads")
+        self.parameters = Parameters(graph, self.device, self.dtype)
+        self.stop_training = False
+        self.epochs_trained = 0
+        self.step = 0
+        self._update: Update | None = None
+        self._loss: Op | None = None
+        self._metrics: tuple[Op, ...] = ()
+        self._plans: OrderedDict[tuple, Plan] = OrderedDict()
+        self._version = 0
+        self._pending: Plan | None = None
+        self._lock = RLock()
+
+    def _initialize(self) -> None:
+        """Draw weights by each layer's ``init``; biases are 0, scales and running variances 1."""
+        shapes = self.graph.shapes(1)
+        for position in self.graph.steps:
+            node = self.graph.nodes[position]
+            inputs = [shapes[i] for i in node.inputs]
+            rng = np.random.default_rng((self.seed, position))
+            for name, shape in {**node.op.param_shapes(*inputs), **node.op.state_shapes(*inputs)}.items():
+                if hasattr(node.op, "fans") and name == "weight":
+                    value = initialize(node.op.init, shape, node.op.fans(*inputs), rng)
+                else:
+                    value = np.full(shape, float(name in ("weight", "running_var")))
+                self.device.memory.write(self.parameters.view((node.name, name)), value.astype(self.dtype))
+
+    # training
+
+    def compile(
+        self,
+        optimizer: Optimizer | str = "sgd",
+        loss: Op | str = "cross_entropy",
+        metrics: Sequence[Op | str] = ("accuracy",),
+    ) -> None:
+        """Choose how to train: ``compile(SGD(lr=0.1, momentum=0.9), "cross_entropy", ["accuracy"])``.
+
+        The optimiser starts anew. Raises ``OptionError`` for a name that is none of the choices, and ``ShapeError`` for
+        a loss that does not fit the output.
+        """
+        optimizer = _make(optimizer, "optimizer", OPTIMIZERS, Optimizer)
+        loss_op = _make(loss, "loss", LOSSES, Op)
+        metric_ops = tuple(_make(metric, "metrics", METRICS, Op) for metric in metrics)
+        if len(self.graph.outputs) != 1:
+            raise GraphError("training with a loss needs a model with one output; use forward and backward for several")
+        append(self.graph, (loss_op, *metric_ops), self.graph.outputs[0])
+        with self._lock:
+            self._loss, self._metrics = loss_op, metric_ops
+            self._update = Update(optimizer, self.parameters)
+            self._plans.clear()
+
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """The optimiser that ``compile`` was given."""
+        return self._update.optimizer if self._update else None
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step; a schedule may set it."""
+        return self._compiled().lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        if not 0 <= float(value) < float("inf"):
+            raise OptionError(f"lr must be zero or more, got {value!r}")
+        self._compiled().lr = float(value)
+
+    def fit(
+        self,
+        x,
+        y,
+        batch_size: int = 32,
+        epochs: int = 1,
+        validation_data=None,
+        callbacks: Sequence[Callback] = (),
+        verbose: int = 1,
+        shuffle: bool = True,
+        check_finite: bool = True,
+    ) -> History:
+        """Train on arrays and return the history.
+
+        ``model.fit(x, y, batch_size=32, epochs=5, validation_data=(xv, yv))`` with x (N, C, H, W) and labels y (N,).
+
+        Parameters
+        ----------
+        x : array, or a tuple of arrays for several inputs
+            Samples, of any real dtype; converted once to the model's.
+        y : integer array
+            One label per sample.
+        batch_size, epochs : int
+            The last batch of an epoch may be smaller.
+        validation_data : (x, y), optional
+            Evaluated after every epoch.
+        callbacks : sequence of Callback
+        verbose : 0, 1 or 2
+            Nothing, a progress bar and a line per epoch, a line per epoch.
+        shuffle : bool
+            Whether every epoch has another order; it depends on the seed and the number of the epoch.
+        check_finite : bool
+            Whether x is searched for NaN and infinity first.
+
+        Raises
+        ------
+        DataError, ShapeError, OptionError
+            Before the first step.
+        NonFiniteError
+            When the loss or the gradient is not finite: the parameters are those before that step.
+        """
+        self._compiled()
+        samples, labels = self._samples_and_labels(x, y, check_finite)
+        epochs = integer(epochs, "epochs", least=0)
+        batches = Batches(len(labels), batch_size, shuffle=shuffle, seed=self.seed)
+        validate = self._validation(validation_data, batches.batch_size, check_finite)
+        bar = ProgressBar(epochs, len(labels), batches.batch_size, verbose)
+        for size in {min(batches.batch_size, len(labels)), len(labels) % batches.batch_size} - {0}:
+            self._plan("train", size)
+
+        def train_batch(index):
+            with self._lock:
+                plan = self._plan("train", index.stop - index.start if isinstance(index, slice) else len(index))
+                return loop.Batch(plan.batch, self._train_step(plan, samples, labels, index))
+
+        return loop.fit(
+            self, batches, train_batch, validate, names=self._names(), epochs=epochs, callbacks=(*callbacks, bar)
+        )
+
+    def train_on_batch(self, x, y, check_finite: bool = True) -> dict[str, float]:
+        """Make one step on one batch and return its loss and metrics: for loops of one's own."""
+        self._compiled()
+        samples, labels = self._samples_and_labels(x, y, check_finite)
+        with self._lock:
+            plan = self._plan("train", len(labels))
+            return dict(zip(self._names(), self._train_step(plan, samples, labels, slice(None)), strict=True))
+
+    def _train_step(self, plan: Plan, samples, labels, index) -> list[float]:
+        update = self._compiled()
+        self._stage(plan, (*samples, labels), index)
+        self._begin_training_forward(plan)
+        update.begin()
+        plan.step()
+        values = self._scalars(plan)
+        if not (isfinite(update.end()) and isfinite(values[0])):
+            where = plan.first_nonfinite() or "the gradient's norm, which overflows"
+            raise NonFiniteError(
+                f"training stopped at step {self.step}: the loss is {values[0]}; the first value that is not finite is "
+                f"in {where}. The parameters are those before this step; try a smaller lr or clip_norm=1.0"
+            )
+        return values
+
+    def loss_and_grads(self, x, y, check_finite: bool = True) -> tuple[float, dict[str, np.ndarray]]:
+        """Return the loss of a batch and the gradient of every parameter, in PyTorch's layouts.
+
+        ``loss, grads = model.loss_and_grads(x, y)``: ``grads["0.weight"]`` is (out, in, kh, kw) for a convolution.
+        Layers act as in training: batch statistics (and their running means move), dropout. Nothing is updated else.
+        """
+        self._compiled()
+        samples, labels = self._samples_and_labels(x, y, check_finite)
+        with self._lock:
+            plan = self._plan("train", len(labels))
+            self._stage(plan, (*samples, labels), slice(None))
+            self._begin_training_forward(plan)
+            plan.forward()
+            plan.backward()
+            return self._scalars(plan)[0], self.parameters.gradients()
+
+    # running
+
+    def predict(self, x, batch_size: int = 256, check_finite: bool = True):
+        """Return the model's output for any number of samples: (N, 10) logits, say; a tuple for several outputs."""
+        samples = self._samples(x, check_finite)
+        batches = Batches(len(samples[0]), batch_size, shuffle=False)
+        parts: list[list[np.ndarray]] = [[] for _ in self.graph.outputs]
+        with self._lock:
+            for index in batches.epoch(0):
+                plan = self._inference("predict", samples, index)
+                for part, position in zip(parts, plan.graph.outputs, strict=True):
+                    part.append(self.device.memory.get(plan.value(position)))
+        return self._outputs([np.concatenate(part) for part in parts])
+
+    def classify(self, x, batch_size: int = 256, check_finite: bool = True) -> tuple[np.ndarray, np.ndarray]:
+        """Return the most likely class of each sample and its probability, by a softmax over the output: two (N,)."""
+        if len(self.graph.outputs) != 1:
+            raise GraphError("classify needs a model with one output")
+        logits = np.asarray(self.predict(x, batch_size, check_finite), np.float64)
+        if logits.ndim != 2:
+            raise ShapeError(f"classify needs one row of logits per sample, but the output has shape {logits.shape}")
+        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        labels = logits.argmax(axis=1)
+        return labels, odds[np.arange(len(labels)), labels] / odds.sum(axis=1)
+
+    def evaluate(self, x, y, batch_size: int = 256, check_finite: bool = True) -> dict[str, float]:
+        """Return the mean loss and metrics: ``{"loss": 0.04, "accuracy": 0.99}``."""
+        self._compiled()
+        samples, labels = self._samples_and_labels(x, y, check_finite)
+        return self._evaluate(samples, labels, Batches(len(labels), batch_size, shuffle=False))
+
+    def _evaluate(self, samples, labels, batches: Batches) -> dict[str, float]:
+        mean = loop.RunningMean(self._names())
+        with self._lock:
+            for index in batches.epoch(0):
+                plan = self._inference("evaluate", (*samples, labels), index)
+                mean.add(loop.Batch(plan.batch, self._scalars(plan)))
+        return mean.means()
+
+    def _inference(self, use: str, arrays, index: slice) -> Plan:
+        plan = self._plan(use, index.stop - index.start)
+        plan.refresh(self._version)
+        self._stage(plan, arrays, index)
+        plan.forward()
+        return plan
+
+    def forward(self, x, training: bool = False, input_gradients: bool = False, check_finite: bool = True):
+        """Return the output for one batch; with ``training=True``, ``backward`` may follow.
+
+        ``training`` uses batch statistics and dropout. ``input_gradients`` has ``backward`` return those of the inputs
+        too, under their names (``"input"``).
+        """
+        samples = self._samples(x, check_finite)
+        with self._lock:
+            if training:
+                plan = self._plan("backward", len(samples[0]), input_gradients)
+                self._stage(plan, samples, slice(None))
+                self._begin_training_forward(plan)
+                plan.forward()
+            else:
+                plan = self._inference("predict", samples, slice(0, len(samples[0])))
+            self._pending = plan if training else None
+            return self._outputs([self.device.memory.get(plan.value(p)) for p in plan.graph.outputs])
+
+    def backward(self, dy) -> dict[str, np.ndarray]:
+        """Return the gradient of every parameter, given that of the output of the last ``forward(x, training=True)``.
+
+        ``dy`` has the output's shape; for several outputs it is a tuple. Gradients have PyTorch's layouts.
+        """
+        with self._lock:
+            plan = self._pending
+            if plan is None:
+                raise GraphError("backward needs what forward keeps: call forward(x, training=True) first")
+            given = _several(dy, len(self.graph.outputs), "dy")
+            for position, array in zip(plan.graph.outputs, given, strict=True):
+                shape = plan.value(position).shape
+                wanted = (shape[0], *outside(shape[1:], self.data_format))
+                array = np.asarray(array)
+                if array.dtype.kind not in "fiu" or array.shape != wanted:
+                    raise ShapeError(
+                        f"dy must be numbers of the output's shape {wanted}, got {array.dtype} of shape {array.shape}"
+                    )
+                if position in plan.seeds:
+                    self.device.memory.write(plan.seeds[position], channels_last(array, self.data_format))
+            plan.backward()
+            self._pending = None
+            gradients = self.parameters.gradients()
+            for source, wanted_gradient in plan.source_gradients().items():
+                host = self.device.memory.get(wanted_gradient)
+                gradients[source] = np.ascontiguousarray(from_channels_last(host, self.data_format))
+            return gradients
+
+    # parameters and files
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return copies of all parameters and running statistics, in PyTorch's names, shapes and order."""
+        with self._lock:
+            return dict(self.parameters.items())
+
+    def load_state_dict(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Set all parameters and running statistics; nothing is changed unless everything fits."""
+        with self._lock:
+            self.parameters.load(arrays)
+            self._changed()
+
+    def save(self, path: str | PathLike) -> None:
+        """Write the net, its arrays and the state of its optimiser to a safetensors file."""
+        with self._lock:
+            arrays = self.state_dict()
+            description = {
+                "graph": serialize.graph_to_dict(self.graph),
+                "dtype": self.dtype,
+                "data_format": self.data_format,
+                "seed": self.seed,
+                "step": self.step,
+                "epochs_trained": self.epochs_trained,
+            }
+            if self._update and self._loss:
+                description["training"] = {
+                    "optimizer": serialize.op_to_dict(self._update.optimizer),
+                    "loss": serialize.op_to_dict(self._loss),
+                    "metrics": [serialize.op_to_dict(metric) for metric in self._metrics],
+                    "lr": self._update.lr,
+                    "count": self._update.count,
+                }
+                arrays.update(self._optimizer_arrays())
+            checkpoint.write(path, arrays, description)
+
+    def _optimizer_arrays(self) -> dict[str, np.ndarray]:
+        read = self.parameters.read
+        arenas = self._compiled().state
+        return {f"optimizer.{n}.{'.'.join(k)}": read(k, arena) for n, arena in arenas.items() for k in arena.views}
+
+    def to(self, device: str | Device) -> Model:
+        """Return a copy of the model on another device, with its optimiser's state."""
+        with self._lock:
+            copy = self._like(device)
+            copy.load_state_dict(self.state_dict())
+            if self._update and self._loss:
+                copy._resume(self._update.optimizer, self._loss, self._metrics, self._optimizer_arrays())
+                copy.lr, copy._compiled().count = self.lr, self._update.count
+            copy.step, copy.epochs_trained = self.step, self.epochs_trained
+            return copy
+
+    def _like(self, device) -> Model:
+        copy = Model.__new__(Model)
+        copy._build(self.graph, device, self.dtype, self.seed, self.data_format, self.rewrite, self.threads)
+        return copy
+
+    def _resume(self, optimizer: Optimizer, loss: Op, metrics: Sequence[Op], arrays: Mapping[str, np.ndarray]) -> None:
+        """Compile, then put the optimiser's state back."""
+        self.compile(optimizer, loss, metrics)
+        for name, arena in self._compiled().state.items():
+            for key in arena.views:
+                value = arrays[f"optimizer.{name}.{'.'.join(key)}"]
+                if value.shape != self.parameters.shape(key):
+                    raise ShapeError(f"{name} of {'.'.join(key)} has shape {value.shape}")
+                self.parameters.write(key, value.astype(self.dtype), arena)
+
+    def summary(self) -> None:
+        """Print the layers with their output shapes, parameters and multiply-accumulates."""
+        print(summarize(self.graph, self.data_format))
+
+    # within
+
+    @property
+    def input_shapes(self) -> list[Shape]:
+        """The shape of one sample of each input, in the model's data format."""
+        return [outside(self.graph.nodes[i].op.shape, self.data_format) for i in self.graph.sources]
+
+    def _compiled(self) -> Update:
+        if self._update is None:
+            raise OptionError('the model has no loss yet: call compile(optimizer=..., loss="cross_entropy") first')
+        return self._update
+
+    def _names(self) -> tuple[str, ...]:
+        kinds = {kind: name for name, kind in METRICS.items()}
+        return ("loss", *(kinds.get(type(metric), type(metric).__name__) for metric in self._metrics))
+
+    def _plan(self, use: str, batch: int, input_gradients: bool = False) -> Plan:
+        """Return the plan for a use and a batch size, made at the first need."""
+        key = (use, batch, input_gradients)
+        if key in self._plans:
+            self._plans.move_to_end(key)
+            return self._plans[key]
+        graph = self.graph
+        if use in ("train", "evaluate"):
+            assert self._loss is not None
+            graph = append(graph, (self._loss, *self._metrics), graph.outputs[0])
+        training = use in ("train", "backward")
+        graph = (for_training if training else for_inference)(graph, rewrite=self.rewrite)
+        kept = len(self.graph.outputs)
+        targets = {"train": graph.outputs[kept : kept + 1], "backward": graph.outputs}.get(use, ())
+        plan = Plan(
+            graph,
+            self.parameters,
+            batch,
+            training=training,
+            targets=targets,
+            input_gradients=input_gradients,
+            seed=self.seed,
+            threads=self.threads,
+            update=self._compiled().call if use == "train" else None,
+        )
+        if use == "train":
+            for seed in plan.seeds.values():
+                self.device.memory.write(seed, np.ones(1))
+        self._plans[key] = plan
+        if len(self._plans) > PLANS_KEPT:
+            self._plans.popitem(last=False)
+        return plan
+
+    def _begin_training_forward(self, plan: Plan) -> None:
+        self.step += 1
+        plan.set_step(self.step)
+        self._changed()
+
+    def _changed(self) -> None:
+        """Parameters or running statistics are about to change: what was computed from them is out of date."""
+        self._version += 1
+
+    def _stage(self, plan: Plan, arrays: Sequence[np.ndarray], index) -> None:
+        for source, array in zip(plan.graph.sources, arrays, strict=True):
+            self.device.memory.take(plan.value(source), array, index)
+
+    def _scalars(self, plan: Plan) -> list[float]:
+        """The loss and the metrics that a plan has just computed."""
+        return [float(plan.value(position)[0]) for position in plan.graph.outputs[len(self.graph.outputs) :]]
+
+    def _samples(self, x, check_finite: bool) -> tuple[np.ndarray, ...]:
+        """Check inputs and bring them to the layout and dtype inside."""
+        given = _several(x, len(self.graph.sources), "x")
+        ready = []
+        for source, array, shape in zip(self.graph.sources, given, self.input_shapes, strict=True):
+            name = "x" if len(given) == 1 else f"x ({self.graph.nodes[source].name})"
+            checked = check_samples(array, shape, name=name, data_format=self.data_format, check_finite=check_finite)
+            ready.append(inside(checked, self.dtype, self.data_format))
+        if len({len(array) for array in ready}) > 1:
+            raise ShapeError(f"the inputs have different numbers of samples: {[len(array) for array in ready]}")
+        return tuple(ready)
+
+    def _samples_and_labels(self, x, y, check_finite: bool) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
+        samples = self._samples(x, check_finite)
+        *pixels, classes = self.graph.shapes(1)[self.graph.outputs[0]][1:]
+        labels = np.asarray(y)
+        check_lengths(samples[0], labels) if labels.ndim else None
+        if pixels and labels.shape != (len(samples[0]), *pixels):
+            raise ShapeError(f"y must have one label per pixel, shape {(len(samples[0]), *pixels)}, got {labels.shape}")
+        rows = len(samples[0]) * int(np.prod(pixels))
+        flat = check_labels(labels.reshape(-1) if pixels else labels, classes, rows)
+        return samples, flat.reshape(len(samples[0]), *pixels)
+
+    def _validation(self, data, batch_size: int, check_finite: bool):
+        if data is None:
+            return None
+        if not isinstance(data, (tuple, list)) or len(data) != 2:
+            raise DataError("validation_data must be a pair (x, y)")
+        try:
+            samples, labels = self._samples_and_labels(*data, check_finite)
+        except NbconvError as error:
+            raise type(error)(f"validation_data: {error}") from None
+        batches = Batches(len(labels), max(batch_size, 256), shuffle=False)
+        return lambda: self._evaluate(samples, labels, batches)
+
+    def _outputs(self, arrays: list[np.ndarray]):
+        ready = [np.ascontiguousarray(from_channels_last(array, self.data_format)) for array in arrays]
+        return ready[0] if len(ready) == 1 else tuple(ready)
+
+    def __repr__(self):
+        layers = ", ".join(repr(self.graph.nodes[i].op) for i in self.graph.steps)
+        return f"{type(self).__name__}({layers}, device={str(self.device)!r}, dtype={self.dtype!r})"
+
+
+class Sequential(Model):
+    """A net whose layers follow one another.
+
+    ``Sequential(Conv2d(8, 3), ReLU(), Flatten(), Linear(10), input_shape=(1, 8, 8))`` maps (N, 1, 8, 8) to (N, 10).
+
+    ``input_shape`` is the shape of one sample in ``data_format``; the other options are those of ``Model``.
+    """
+
+    def __init__(self, *layers: Layer, input_shape: Sequence[int], data_format: str = "NCHW", **options):
+        listed = layers[0] if len(layers) == 1 and isinstance(layers[0], (list, tuple)) else layers
+        x = input_symbol(input_shape, data_format)
+        super().__init__(x, chain(x, listed), data_format=data_format, **options)
+
+
+def load(path: str | PathLike, device: str | Device = "auto", threads: int | None = None) -> Model:
+    """Return a model that ``save`` wrote, on any device, ready to predict or to train on.
+
+    ``model = nbconv.load("digits.safetensors", device="cpu")``. Raises ``FileFormatError`` for a file that is missing,
+    truncated, of another kind, or whose arrays do not fit its net.
+    """
+    arrays, description = checkpoint.read(path)
+    target = open_device(device)
+    try:
+        graph = serialize.graph_from_dict(description["graph"])
+        model = Model.__new__(Model)
+        options = (description[key] for key in ("dtype", "seed", "data_format"))
+        model._build(graph, target, *options, True, threads)
+        model.load_state_dict({name: a for name, a in arrays.items() if not name.startswith("optimizer.")})
+        model.step, model.epochs_trained = description["step"], description["epochs_trained"]
+        training = description.get("training")
+        if training:
+            ops = [serialize.op_from_dict(training[key]) for key in ("optimizer", "loss")]
+            metrics = [serialize.op_from_dict(metric) for metric in training["metrics"]]
+            model._resume(ops[0], ops[1], metrics, arrays)
+            model.lr, model._compiled().count = training["lr"], training["count"]
+    except (NbconvError, KeyError, TypeError) as error:
+        detail = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise FileFormatError(f"{path} does not hold a net that fits its arrays: {detail}") from None
+    return model
+
+
+def _symbols(values, name: str) -> list[Symbol]:
+    listed = list(values) if isinstance(values, (tuple, list)) else [values]
+    for value in listed:
+        if not isinstance(value, Symbol):
+            raise GraphError(f"{name} must be what Input or a layer's call returned, got {value!r}")
+    if not listed:
+        raise GraphError(f"{name} is empty")
+    return listed
+
+
+def _several(values, count: int, name: str) -> tuple:
+    """Return one array per input or output: a single array stands for itself where there is one."""
+    if count == 1 and not isinstance(values, tuple):
+        return (values,)
+    if not isinstance(values, (tuple, list)) or len(values) != count:
+        raise DataError(f"{name} must be a tuple of {count} arrays")
+    return tuple(values)
+
+
+def _make(choice, name: str, named: Mapping[str, type], kind: type):
+    """Return an op from an instance or from its name."""
+    if isinstance(choice, str) and choice in named:
+        return named[choice]()
+    if isinstance(choice, kind) and type(choice) in named.values():
+        return choice
+    hint = " (write it with parentheses)" if isinstance(choice, type) else ""
+    raise OptionError(f"{name} must be one of {', '.join(map(repr, named))} or an instance, got {choice!r}{hint}")
+
+
+def _choice(value, name: str, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise OptionError(f"{name} must be one of {choices}, got {value!r}")
+    return value

@@ -1,0 +1,162 @@
+"""What an op is: a frozen value that knows its shapes, its parameters and the arguments of its kernels.
+
+The names listed on the class *are* the signature of its kernels, on every device::
+
+    forward(op, *inputs, *params, *state, *context, *, out, *saved[, scratch])
+    backward(op, dy, *backward_reads, *, d<input>..., d<param>...[, scratch])
+
+``tests/test_registry.py`` holds each device to it. What an op does not use in its present form (the bias of
+``Conv2d(bias=False)``, a gradient nobody wants) is passed as ``None``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import ClassVar, NamedTuple
+
+from ..errors import GraphError, NbconvError
+
+Shape = tuple[int, ...]
+
+
+class Buffer(NamedTuple):
+    """An array a kernel needs besides its inputs and outputs; the plan allocates it."""
+
+    shape: Shape
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Op:
+    """Base of everything a device has a kernel for: layers, losses, metrics, optimisers.
+
+    Shapes are full shapes, batch first and channels last: (N, H, W, C) or (N, C).
+    """
+
+    inputs: ClassVar[tuple[str, ...]] = ("x",)
+    integer_inputs: ClassVar[tuple[str, ...]] = ()
+    """Inputs that carry integers (labels): no gradient flows into them."""
+    params: ClassVar[tuple[str, ...]] = ()
+    state: ClassVar[tuple[str, ...]] = ()
+    """Arrays that forward updates and that are saved with the model, but not trained."""
+    context: ClassVar[tuple[str, ...]] = ()
+    """Small arrays that the plan fills at every step: ``rng`` (seed, step, node), ``hyper`` (lr, step)."""
+    saved: ClassVar[tuple[str, ...]] = ()
+    """What forward keeps for backward beside its operands."""
+    backward_reads: ClassVar[tuple[str, ...]] = ()
+    """Operands of forward (inputs, params, context, ``out``, saved) that backward takes again."""
+    differentiable: ClassVar[bool] = True
+    uses_scratch: ClassVar[bool] = False
+    """Whether kernels take ``scratch``, a dict of arrays that the device asks for in its ``SCRATCH`` table."""
+    out_dtype: ClassVar[str | None] = None
+    """The dtype of ``out`` where it is not that of the inputs."""
+    canonical_axes: ClassVar[dict[str, tuple[int, ...]]] = {}
+    """Axes that take a parameter from the layout inside to PyTorch's: ``np.transpose(weight, axes)``."""
+
+    def out_shape(self, *shapes: Shape) -> Shape:
+        """The shape of the output; raises ``ShapeError`` where the inputs do not fit."""
+        raise TypeError(f"{type(self).__name__} does not define out_shape")
+
+    def param_shapes(self, *shapes: Shape) -> dict[str, Shape]:
+        """The parameters present in this form of the op, in the layout inside."""
+        return {}
+
+    def state_shapes(self, *shapes: Shape) -> dict[str, Shape]:
+        """The state arrays present in this form of the op."""
+        return {}
+
+    def saved_shapes(self, *shapes: Shape) -> dict[str, Buffer]:
+        """The saved arrays present in this form of the op; dtype ``"float"`` stands for the plan's."""
+        return {}
+
+    def reads_in_backward(self) -> tuple[str, ...]:
+        """The members of ``backward_reads`` that this form of the op needs; the others are passed as ``None``."""
+        return self.backward_reads
+
+    def check_batch(self, *shapes: Shape) -> None:
+        """Raise ``ShapeError`` for what only the batch size can break."""
+
+    def macs(self, *shapes: Shape) -> int:
+        """Multiply-accumulates of forward with learned weights."""
+        return 0
+
+    def flops(self, *shapes: Shape) -> int:
+        """Floating-point operations of forward: a multiply-add counts as two."""
+        return 0
+
+    def elements_moved(self, *shapes: Shape) -> int:
+        """The fewest array elements that forward must read and write."""
+        return 0
+
+    def options(self) -> dict:
+        """The fields that differ from their defaults: ``type(op)(**op.options()) == op``."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {f.name: values[f.name] for f in fields(self) if _short(values[f.name]) != f.default}
+
+    def __repr__(self):
+        positional = [f.name for f in fields(self) if not f.kw_only][:1]
+        options = {name: _short(value) for name, value in self.options().items() if name != "name"}
+        shown = [repr(value) if name in positional else f"{name}={value!r}" for name, value in options.items()]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def _short(value):
+    """Write equal integers once: ``_short((3, 3)) == 3``."""
+    same = isinstance(value, tuple) and all(isinstance(v, int) for v in value) and len(set(value)) == 1
+    return value[0] if same else value
+
+
+@dataclass(frozen=True, repr=False)
+class Layer(Op):
+    """An op that a user places in a net.
+
+    ``Conv2d(16, 3)(x)`` adds a node to the graph of which ``x`` is a part. A layer is a value: calling it twice makes
+    two nodes, each with parameters of its own.
+    """
+
+    name: str | None = field(default=None, kw_only=True)
+
+    def __call__(self, *inputs: Symbol) -> Symbol:
+        if len(inputs) != len(self.inputs) or not all(isinstance(i, Symbol) for i in inputs):
+            kinds = ", ".join(type(i).__name__ for i in inputs) or "nothing"
+            raise GraphError(
+                f"{self!r} takes {len(self.inputs)} graph value(s) ({', '.join(self.inputs)}), got {kinds}; "
+                f"start from nbconv.Input((C, H, W)), or use nbconv.functional for arrays"
+            )
+        try:
+            shape = self.out_shape(*((1, *i.shape) for i in inputs))[1:]
+        except NbconvError as error:
+            index = len({id(s) for i in inputs for s in i.upstream() if s.op is not None})
+            raise type(error)(f"{describe(index, self)}: {error}") from None
+        return Symbol(self, inputs, shape)
+
+
+def describe(index: int, op: Op) -> str:
+    """Name a layer in a message: ``layer 3 (Conv2d "stem")``."""
+    name = getattr(op, "name", None)
+    return f"layer {index} ({type(op).__name__}{f' {name!r}' if name else ''})"
+
+
+@dataclass(frozen=True, eq=False)
+class Symbol:
+    """A value of a graph under construction: the layer that makes it and the shape of one sample, channels last."""
+
+    op: Layer | None
+    inputs: tuple[Symbol, ...]
+    shape: Shape
+    name: str | None = None
+
+    def upstream(self) -> list[Symbol]:
+        """This value and all it is made from, each once, producers before consumers."""
+        order: list[Symbol] = []
+        seen: set[int] = set()
+        stack = [(self, False)]
+        while stack:
+            symbol, finished = stack.pop()
+            if finished:
+                order.append(symbol)
+            elif id(symbol) not in seen:
+                seen.add(id(symbol))
+                stack.append((symbol, True))
+                stack.extend((i, False) for i in reversed(symbol.inputs))
+        return order

@@ -1,0 +1,150 @@
+"""Convolution: what it is and which shapes it makes. Kernels: ``<device>/conv.py``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import ClassVar
+
+from ..errors import OptionError, ShapeError
+from .base import Buffer, Layer, Shape
+from .pool import MaxPool2d
+from .shapes import AXES, Pads, image, integer, padding_option, pair, resolve_padding, window_count
+
+PADDING_MODES = ("zeros", "circular")
+ACTIVATIONS = (None, "relu")
+
+
+@dataclass(frozen=True, repr=False)
+class Conv2d(Layer):
+    """Slide learned filters over images (cross-correlation, as in every framework).
+
+    ``Conv2d(16, 3, padding=1)`` maps (N, 3, 32, 32) to (N, 16, 32, 32).
+
+    Parameters
+    ----------
+    out_channels : int
+        Number of filters; the input's channels are inferred.
+    kernel_size, stride, dilation : int or (int, int)
+        Size of a filter, step between windows and step between its taps, in pixels, as (height, width).
+    padding : int, (height, width), (top, bottom, left, right), "valid" or "same"
+        Border in pixels. ``"same"`` gives ceil(size / stride) outputs, the odd pixel on the right and bottom.
+    groups : int
+        Split channels into this many independent convolutions; ``groups`` = input channels is depthwise.
+    bias : bool
+        Whether to add one learned number per filter.
+    padding_mode : "zeros" or "circular"
+        What the border holds: zeros, or the image again (each axis wraps round).
+    init : str or float
+        Initial weights: a name of ``nbconv.train.initializers``, or the standard deviation of a normal distribution.
+    activation, pool
+        Set by the engine's rewrites: a ReLU and a max-pool computed in the same kernel.
+
+    Raises
+    ------
+    OptionError
+        If an option is out of range.
+    ShapeError
+        When the graph is built: channels that do not divide by ``groups``, or a window larger than the padded image.
+
+    Notes
+    -----
+    y[n, k, i, j] = bias[k] + sum over c, r, s of weight[k, c, r, s] * x[n, c, i*stride + r*dilation - pad, ...],
+    as in Dumoulin & Visin, "A guide to convolution arithmetic for deep learning" (2016).
+    """
+
+    out_channels: int
+    kernel_size: int | tuple[int, int]
+    stride: int | tuple[int, int] = 1
+    padding: int | str | tuple[int, ...] = 0
+    dilation: int | tuple[int, int] = 1
+    groups: int = 1
+    bias: bool = True
+    padding_mode: str = "zeros"
+    init: str | float = field(default="kaiming_normal", kw_only=True)
+    activation: str | None = field(default=None, kw_only=True)
+    pool: MaxPool2d | None = field(default=None, kw_only=True)
+
+    params: ClassVar = ("weight", "bias")
+    saved: ClassVar = ("argmax",)
+    backward_reads: ClassVar = ("x", "weight", "out", "argmax")
+    uses_scratch: ClassVar = True
+    canonical_axes: ClassVar = {"weight": (3, 2, 0, 1)}
+
+    def __post_init__(self):
+        set_field = object.__setattr__
+        set_field(self, "out_channels", integer(self.out_channels, "out_channels"))
+        for name in "kernel_size", "stride", "dilation":
+            set_field(self, name, pair(getattr(self, name), name))
+        set_field(self, "padding", padding_option(self.padding))
+        set_field(self, "groups", integer(self.groups, "groups"))
+        if self.out_channels % self.groups:
+            raise OptionError(f"out_channels {self.out_channels} does not divide by groups {self.groups}")
+        if self.padding_mode not in PADDING_MODES:
+            raise OptionError(f"padding_mode must be one of {PADDING_MODES}, got {self.padding_mode!r}")
+        if self.activation not in ACTIVATIONS:
+            raise OptionError(f"activation must be one of {ACTIVATIONS}, got {self.activation!r}")
+
+    def pads(self, x: Shape) -> Pads:
+        """The border (top, bottom, left, right) for an input of this shape, in pixels."""
+        _, h, w, _ = x
+        return resolve_padding(self.padding, (h, w), self.kernel_size, self.stride, self.dilation)
+
+    def conv_shape(self, x: Shape) -> Shape:
+        """The output of the convolution itself, before a fused pool."""
+        n, h, w, c = image(x, self)
+        if c % self.groups:
+            raise ShapeError(
+                f"{c} input channels do not divide by groups={self.groups}; "
+                f"use a groups that divides {c} (groups={c} is depthwise) or another number of channels"
+            )
+        top, bottom, left, right = self.pads(x)
+        if self.padding_mode == "circular" and (max(top, bottom) > h or max(left, right) > w):
+            raise ShapeError(
+                f"circular padding {(top, bottom, left, right)} wraps more than once round a {h}x{w} image"
+            )
+        sizes = (
+            window_count(size, k, s, p, dilation=d, axis=axis)
+            for size, k, s, p, d, axis in zip(
+                (h, w), self.kernel_size, self.stride, ((top, bottom), (left, right)), self.dilation, AXES, strict=True
+            )
+        )
+        return n, *sizes, self.out_channels
+
+    def out_shape(self, x: Shape) -> Shape:
+        shape = self.conv_shape(x)
+        return self.pool.out_shape(shape) if self.pool else shape
+
+    def param_shapes(self, x: Shape) -> dict[str, Shape]:
+        """``weight`` (KH, KW, C / groups, K) and ``bias`` (K,)."""
+        shapes: dict[str, Shape] = {"weight": (*self.kernel_size, x[3] // self.groups, self.out_channels)}
+        if self.bias:
+            shapes["bias"] = (self.out_channels,)
+        return shapes
+
+    def fans(self, x: Shape) -> tuple[int, int]:
+        """Inputs that feed one output, and outputs that one input feeds: (fan_in, fan_out)."""
+        taps = prod(self.kernel_size)
+        return taps * x[3] // self.groups, taps * self.out_channels // self.groups
+
+    def saved_shapes(self, x: Shape) -> dict[str, Buffer]:
+        return self.pool.saved_shapes(self.conv_shape(x)) if self.pool else {}
+
+    def reads_in_backward(self):
+        used = ["x", "weight"]
+        if self.activation:
+            used.append("out")
+        if self.pool:
+            used.append("argmax")
+        return tuple(used)
+
+    def macs(self, x: Shape) -> int:
+        return prod(self.conv_shape(x)) * self.fans(x)[0]
+
+    def flops(self, x: Shape) -> int:
+        conv = self.conv_shape(x)
+        fused = self.pool.flops(conv) if self.pool else 0
+        return 2 * self.macs(x) + prod(conv) * (self.bias + bool(self.activation)) + fused
+
+    def elements_moved(self, x: Shape) -> int:
+        return prod(x) + prod(self.out_shape(x)) + sum(prod(s) for s in self.param_shapes(x).values())

@@ -1,0 +1,93 @@
+"""Normalisation: what it is and which shapes it makes. Kernels: ``<device>/norm.py``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import ClassVar
+
+from ..errors import OptionError, ShapeError
+from .base import Buffer, Layer, Shape
+from .conv import ACTIVATIONS
+
+
+@dataclass(frozen=True, repr=False)
+class BatchNorm(Layer):
+    """Give each channel mean 0 and variance 1 over the batch, then a learned scale and shift.
+
+    ``BatchNorm()`` maps (N, C, H, W) to (N, C, H, W), and (N, C) to (N, C).
+
+    Parameters
+    ----------
+    eps : float
+        Added to the variance.
+    momentum : float
+        Weight of the *new* value in the running mean and variance (PyTorch's meaning). The running variance is the
+        unbiased one. A batch statistic that is not finite is not learnt.
+    affine : bool
+        Whether there is a learned scale (``weight``) and shift (``bias``).
+    activation, training
+        Set by the engine: a ReLU computed in the same kernel; whether the batch's or the running statistics are used.
+
+    Raises
+    ------
+    OptionError
+        If an option is out of range.
+    ShapeError
+        In training, for a batch with one value per channel, whose variance is not defined.
+
+    Notes
+    -----
+    Ioffe & Szegedy, "Batch normalization" (2015).
+    """
+
+    eps: float = 1e-5
+    momentum: float = 0.1
+    affine: bool = True
+    activation: str | None = field(default=None, kw_only=True)
+    training: bool = field(default=True, kw_only=True)
+
+    params: ClassVar = ("weight", "bias")
+    state: ClassVar = ("running_mean", "running_var")
+    saved: ClassVar = ("mean", "inv_std")
+    backward_reads: ClassVar = ("x", "weight", "out", "mean", "inv_std")
+    uses_scratch: ClassVar = True
+
+    def __post_init__(self):
+        if not self.eps > 0:
+            raise OptionError(f"eps must be positive, got {self.eps!r}")
+        if not 0 <= self.momentum <= 1:
+            raise OptionError(f"momentum is the weight of the new value, between 0 and 1, got {self.momentum!r}")
+        if self.activation not in ACTIVATIONS:
+            raise OptionError(f"activation must be one of {ACTIVATIONS}, got {self.activation!r}")
+
+    def out_shape(self, x: Shape) -> Shape:
+        return x
+
+    def param_shapes(self, x: Shape) -> dict[str, Shape]:
+        return {"weight": (x[-1],), "bias": (x[-1],)} if self.affine else {}
+
+    def state_shapes(self, x: Shape) -> dict[str, Shape]:
+        return {"running_mean": (x[-1],), "running_var": (x[-1],)}
+
+    def saved_shapes(self, x: Shape) -> dict[str, Buffer]:
+        """The mean and 1 / sqrt(variance + eps) that forward used, in float64."""
+        return {"mean": Buffer((x[-1],), "float64"), "inv_std": Buffer((x[-1],), "float64")}
+
+    def reads_in_backward(self):
+        unused = ("out",) if self.activation is None else ()
+        return tuple(name for name in self.backward_reads if name not in unused)
+
+    def check_batch(self, x: Shape) -> None:
+        if self.training and prod(x[:-1]) < 2:
+            raise ShapeError(
+                "batch normalisation needs more than one value per channel in training, got a batch of one sample; "
+                "use a batch_size that leaves no single sample at the end"
+            )
+
+    def flops(self, x: Shape) -> int:
+        """Two for the mean, three for the variance, two for scale and shift, per element."""
+        return prod(x) * (7 if self.training else 2)
+
+    def elements_moved(self, x: Shape) -> int:
+        return prod(x) * (3 if self.training else 2)

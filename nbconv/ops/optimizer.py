@@ -1,0 +1,119 @@
+"""Optimisers: what they are and which state they keep. Kernels: ``<device>/optimizer.py``.
+
+Parameters and gradients come as two flat arrays, so that an update is one call. The learning rate and the step (from 1)
+are in ``hyper``, float64, so that a schedule changes them without binding anything again. ``out`` receives the L2 norm
+of the whole gradient before clipping, in float64; where that is not finite, nothing is updated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import ClassVar
+
+from ..errors import OptionError
+from .base import Buffer, Op, Shape
+
+
+def _require(holds: bool, name: str, value, needs: str) -> None:
+    if not holds:
+        raise OptionError(f"{name} must be {needs}, got {value!r}")
+
+
+@dataclass(frozen=True, repr=False)
+class Optimizer(Op):
+    """What optimisers share. ``clip_norm`` scales the gradient down to this L2 norm, if it is longer, before all else.
+
+    Clipping is PyTorch's ``clip_grad_norm_``: the factor is min(1, clip_norm / (norm + 1e-6)).
+    """
+
+    lr: float = 1e-3
+    clip_norm: float | None = field(default=None, kw_only=True)
+
+    inputs: ClassVar = ("param", "grad")
+    context: ClassVar = ("hyper",)
+    differentiable: ClassVar = False
+    uses_scratch: ClassVar = True
+    out_dtype: ClassVar = "float64"
+
+    def __post_init__(self):
+        _require(self.lr >= 0, "lr", self.lr, "zero or more")
+        _require(self.clip_norm is None or self.clip_norm > 0, "clip_norm", self.clip_norm, "positive, or None")
+
+    def out_shape(self, param: Shape, grad: Shape) -> Shape:
+        return (1,)
+
+    def saved_shapes(self, param: Shape, grad: Shape) -> dict[str, Buffer]:
+        """The optimiser's state; it starts as zeros."""
+        return {name: Buffer(param, "float") for name in self.saved}
+
+    def elements_moved(self, param: Shape, grad: Shape) -> int:
+        return (3 + 2 * len(self.saved)) * prod(param)
+
+
+@dataclass(frozen=True, repr=False)
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum, by PyTorch's formulas.
+
+    ``SGD(lr=0.1, momentum=0.9)``. With g = gradient + weight_decay * p: v = momentum * v + g at every step (v = g at
+    the first), then p -= lr * v, or p -= lr * (g + momentum * v) with ``nesterov``.
+
+    Raises ``OptionError`` for a negative option, or ``nesterov`` without momentum.
+    """
+
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    nesterov: bool = False
+
+    saved: ClassVar = ("velocity",)
+
+    def __post_init__(self):
+        super().__post_init__()
+        _require(self.momentum >= 0, "momentum", self.momentum, "zero or more")
+        _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "zero or more")
+        _require(not self.nesterov or self.momentum > 0, "momentum", self.momentum, "positive with nesterov=True")
+
+    def flops(self, param: Shape, grad: Shape) -> int:
+        return 6 * prod(param)
+
+
+@dataclass(frozen=True, repr=False)
+class Adam(Optimizer):
+    """Adam (Kingma & Ba, 2015), by PyTorch's formulas.
+
+    ``Adam(lr=1e-3)``. With g = gradient + weight_decay * p and t the step from 1: m = b1 * m + (1 - b1) * g,
+    v = b2 * v + (1 - b2) * g^2, p -= lr * (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps).
+
+    Raises ``OptionError`` for an option out of range.
+    """
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+    saved: ClassVar = ("exp_avg", "exp_avg_sq")
+    decoupled: ClassVar[bool] = False
+    """Whether weight decay acts on the parameter directly (AdamW) instead of through the gradient."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        betas = tuple(self.betas) if isinstance(self.betas, (tuple, list)) else ()
+        _require(len(betas) == 2 and all(0 <= b < 1 for b in betas), "betas", self.betas, "two numbers in [0, 1)")
+        object.__setattr__(self, "betas", betas)
+        _require(self.eps >= 0, "eps", self.eps, "zero or more")
+        _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "zero or more")
+
+    def flops(self, param: Shape, grad: Shape) -> int:
+        return 14 * prod(param)
+
+
+@dataclass(frozen=True, repr=False)
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov & Hutter, 2019): p -= lr * weight_decay * p, then Adam's step.
+
+    ``AdamW(lr=1e-3, weight_decay=1e-2)``.
+    """
+
+    weight_decay: float = 1e-2
+
+    decoupled: ClassVar[bool] = True

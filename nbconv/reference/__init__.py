@@ -1,0 +1,39 @@
+"""The NumPy device: every kernel written plainly, to be read, and to check the others against.
+
+It follows the definitions term by term, in float32 or float64, and is as slow as that is.
+"""
+
+from ..ops.activation import ReLU
+from ..ops.conv import Conv2d
+from ..ops.dropout import Dropout
+from ..ops.linear import Linear
+from ..ops.loss import CrossEntropy
+from ..ops.merge import Add
+from ..ops.metric import Accuracy
+from ..ops.norm import BatchNorm
+from ..ops.optimizer import SGD, Adam, AdamW
+from ..ops.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from ..ops.reshape import Flatten
+from . import activation, conv, device, dropout, linear, loss, merge, metric, norm, optimizer, pool, reshape
+
+__all__ = ["KERNELS", "PREPARE", "SCRATCH", "device"]
+
+KERNELS = {
+    Conv2d: (conv.conv2d, conv.conv2d_backward),
+    Linear: (linear.linear, linear.linear_backward),
+    MaxPool2d: (pool.max_pool2d, pool.max_pool2d_backward),
+    AvgPool2d: (pool.avg_pool2d, pool.avg_pool2d_backward),
+    GlobalAvgPool2d: (pool.global_avg_pool2d, pool.global_avg_pool2d_backward),
+    BatchNorm: (norm.batch_norm, norm.batch_norm_backward),
+    ReLU: (activation.relu, activation.relu_backward),
+    Flatten: (reshape.flatten, reshape.flatten_backward),
+    Dropout: (dropout.dropout, dropout.dropout_backward),
+    Add: (merge.add, merge.add_backward),
+    CrossEntropy: (loss.cross_entropy, loss.cross_entropy_backward),
+    Accuracy: (metric.accuracy, None),
+    SGD: (optimizer.sgd, None),
+    Adam: (optimizer.adam, None),
+    AdamW: (optimizer.adam, None),
+}
+SCRATCH = {}
+PREPARE = {}

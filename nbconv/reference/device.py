@@ -1,0 +1,66 @@
+"""Memory and execution of the NumPy device."""
+
+from math import prod
+
+import numpy as np
+
+ALIGNMENT = 64
+
+
+def available() -> str | None:
+    """Why this device cannot be used: ``None``, it always can."""
+
+
+def empty(shape, dtype):
+    """Return an array with arbitrary content that starts at a multiple of 64 bytes."""
+    size = prod(shape) * np.dtype(dtype).itemsize
+    memory = np.empty(size + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + size].view(dtype).reshape(shape)
+
+
+def put(array):
+    """Return a contiguous copy of a NumPy array on this device."""
+    array = np.asarray(array)
+    copy = empty(array.shape, array.dtype)
+    copy[...] = array
+    return copy
+
+
+def get(array):
+    """Return a NumPy copy of an array of this device."""
+    return np.array(array)
+
+
+def write(target, array):
+    """Copy a NumPy array into an array of this device."""
+    target[...] = array
+
+
+def take(target, samples, rows):
+    """Copy ``samples[rows]`` of a NumPy array (rows: an index array or a slice) into an array of this device."""
+    target[...] = samples[rows]
+
+
+def synchronize():
+    """Wait until everything asked for is done: on this device it always is."""
+
+
+def sequence(calls, threads=None):
+    """Return one call that runs ``calls`` in order; NumPy's warnings about NaN and infinity are silenced in it.
+
+    ``threads`` is accepted for the other devices' sake: NumPy decides on its own.
+    """
+    calls = tuple(calls)
+
+    def run():
+        with np.errstate(all="ignore"):
+            for call in calls:
+                call()
+
+    return run
+
+
+def describe():
+    """What there is to say about this device, by name."""
+    return {"numpy": np.__version__}

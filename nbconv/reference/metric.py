@@ -1,0 +1,11 @@
+"""Metrics, plainly. Classes are the last axis."""
+
+import numpy as np
+
+
+def accuracy(op, x, labels, *, out):
+    def run():
+        right = (x.argmax(axis=-1) == labels) & ~np.isnan(x).any(axis=-1)
+        out[0] = right.mean()
+
+    return run
