@@ -4,70 +4,72 @@ A tile is a small block of results (rows x columns) that stays in vector registe
 Lanes of a vector run over columns (channels, contiguous in memory); a row is a pixel, or one number of a filter. Each
 step loads one or two vectors of columns and, per row, one number that goes to all lanes. Tiles come in three forms:
 
-    wide      _WIDE_ROWS x 2 vectors      more columns than one vector holds
-    narrow    _NARROW_ROWS x 1 vector     the last columns, or few channels
-    channel   _NARROW_ROWS x 1 vector     depthwise: a row has its own number in each lane
+    wide      WIDE_ROWS x 2 vectors      more columns than one vector holds
+    narrow    NARROW_ROWS x 1 vector     the last columns, or few channels
+    channel   NARROW_ROWS x 1 vector     depthwise: a row has its own number in each lane
 
 An intrinsic looks at the dtype of its array arguments, so that one serves all. Compilers do not find this form by
 themselves: they keep the results in memory, and on some processors use half the width of the vectors.
 """
 
 import platform
-from contextlib import contextmanager
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .vector import HAS_FMA, VECTOR_BITS
+from .vector import HAS_FMA, VECTOR_BITS, lanes
 
 _REGISTERS = 32 if VECTOR_BITS == 512 or platform.machine() in ("arm64", "aarch64") else 16
-_NARROW_ROWS = _REGISTERS - 4  # the others hold the columns and what is multiplied with them
-_WIDE_ROWS = _NARROW_ROWS // 2
-
-WIDE_ROWS, NARROW_ROWS = _WIDE_ROWS, _NARROW_ROWS
-
-
-def lanes(dtype) -> int:
-    """Return how many numbers a vector holds: ``lanes("float32") == 16`` with vectors of 512 bits."""
-    return VECTOR_BITS // {"float32": 32, "float64": 64}[str(dtype)]
+NARROW_ROWS = _REGISTERS - 4  # the others hold the columns and what they are multiplied with
+WIDE_ROWS = NARROW_ROWS // 2
 
 
 @intrinsic
 def wide_tile(typingctx, source, source_start, rows, first, taps, depth, packed, panel, out, out_start, columns, relu):
     """Compute WIDE_ROWS results of two vectors of columns; see ``_product_tile``."""
-    return _product_tile(_WIDE_ROWS, 2, False, source, rows, taps, packed, out)
+    return _product_tile(WIDE_ROWS, 2, False, source, rows, taps, packed, out)
 
 
 @intrinsic
-def narrow_tile(typingctx, source, source_start, rows, first, taps, depth, packed, panel, out, out_start, columns, relu):
+def narrow_tile(
+    typingctx, source, source_start, rows, first, taps, depth, packed, panel, out, out_start, columns, relu
+):
     """Compute NARROW_ROWS results of one vector of columns; see ``_product_tile``."""
-    return _product_tile(_NARROW_ROWS, 1, False, source, rows, taps, packed, out)
+    return _product_tile(NARROW_ROWS, 1, False, source, rows, taps, packed, out)
 
 
 @intrinsic
-def channel_tile(typingctx, source, source_start, rows, first, taps, depth, packed, panel, out, out_start, columns, relu):
+def channel_tile(
+    typingctx, source, source_start, rows, first, taps, depth, packed, panel, out, out_start, columns, relu
+):
     """Compute NARROW_ROWS results of one vector of channels, depthwise; see ``_product_tile``."""
-    return _product_tile(_NARROW_ROWS, 1, True, source, rows, taps, packed, out)
+    return _product_tile(NARROW_ROWS, 1, True, source, rows, taps, packed, out)
 
 
 @intrinsic
-def wide_sum(typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot):
+def wide_sum(
+    typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot
+):
     """Add to WIDE_ROWS sums of two vectors of columns; see ``_sum_tile``."""
-    return _sum_tile(_WIDE_ROWS, 2, False, x, offsets, dy, runs, sums)
+    return _sum_tile(WIDE_ROWS, 2, False, x, offsets, dy, runs, sums)
 
 
 @intrinsic
-def narrow_sum(typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot):
+def narrow_sum(
+    typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot
+):
     """Add to NARROW_ROWS sums of one vector of columns; see ``_sum_tile``."""
-    return _sum_tile(_NARROW_ROWS, 1, False, x, offsets, dy, runs, sums)
+    return _sum_tile(NARROW_ROWS, 1, False, x, offsets, dy, runs, sums)
 
 
 @intrinsic
-def channel_sum(typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot):
+def channel_sum(
+    typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot
+):
     """Add to NARROW_ROWS sums of one vector of channels, depthwise; see ``_sum_tile``."""
-    return _sum_tile(_NARROW_ROWS, 1, True, x, offsets, dy, runs, sums)
+    return _sum_tile(NARROW_ROWS, 1, True, x, offsets, dy, runs, sums)
 
 
 def _product_tile(tile_rows, vectors, depthwise, source, rows, taps, packed, out):
@@ -87,32 +89,37 @@ def _product_tile(tile_rows, vectors, depthwise, source, rows, taps, packed, out
     )  # fmt: skip
 
     def generate(context, builder, signature, arguments):
-        source, source_start, rows, first, taps, depth, packed, panel, out, out_start, columns, relu = arguments
-        data = [_data(context, builder, t, a) for t, a in zip(signature.args, arguments, strict=True)]
-        v = _Vectors(context, builder, signature.args[0].dtype, vectors)
-        source, packed, out = _at(builder, data[0], source_start), _at(builder, data[6], panel), data[8]
-        out = _at(builder, out, out_start)
-        entries = [_at(builder, data[2], builder.mul(builder.add(first, _int(m)), _int(2))) for m in range(tile_rows)]
-        places = [_at(builder, source, builder.load(entry)) for entry in entries]
-        full = builder.icmp_signed("==", columns, _int(v.columns))
-        masks = v.masks(columns)
+        tap_count = context.make_array(taps)(context, builder, arguments[4]).nitems
+        arguments = _pointers(context, builder, signature, arguments)
+        source_at, source_start, rows_at, first, taps_at, depth, packed_at, panel, out_at, out_start, columns, relu = (
+            arguments
+        )
+        v = _Vectors(context, builder, source.dtype, vectors)
+        entries = [_at(builder, rows_at, builder.mul(builder.add(first, _int(m)), _int(2))) for m in range(tile_rows)]
+        source_at, out_at = _at(builder, source_at, source_start), _at(builder, out_at, out_start)
+        origins = [_at(builder, source_at, builder.load(entry)) for entry in entries]
+        panel_row = cgutils.alloca_once_value(builder, _at(builder, packed_at, panel))
 
-        values = [v.variables(v.load(packed)) for _ in range(tile_rows)]
-        panel_row = cgutils.alloca_once_value(builder, _at(builder, packed, _int(v.columns)))
+        def next_panel_row():
+            pointer = builder.load(panel_row)
+            builder.store(_at(builder, pointer, _int(v.columns)), panel_row)
+            return v.load(pointer)
+
+        bias = next_panel_row()
+        values = [v.variables(bias) for _ in range(tile_rows)]
 
         def accumulate(read):
-            with cgutils.for_range(builder, _size(context, builder, signature.args[4], arguments[4])) as tap:
-                offset = builder.load(_at(builder, data[4], tap.index))
+            with cgutils.for_range(builder, tap_count) as tap:
+                offset = builder.load(_at(builder, taps_at, tap.index))
                 with cgutils.for_range(builder, depth) as k:
-                    columns_now = builder.load(panel_row)
-                    weights = v.load(columns_now)
-                    builder.store(_at(builder, columns_now, _int(v.columns)), panel_row)
-                    here = builder.add(offset, k.index)
-                    for place, value in zip(places, values, strict=True):
-                        v.add_product(value, read(_at(builder, place, here)), weights)
+                    weights, offset_k = next_panel_row(), builder.add(offset, k.index)
+                    for origin, value in zip(origins, values, strict=True):
+                        v.add_product(value, read(_at(builder, origin, offset_k)), weights)
 
+        whole_row = builder.icmp_signed("==", columns, _int(v.columns))
+        masks = v.masks(columns)
         if depthwise:
-            with _either(builder, full) as (whole, partial):
+            with builder.if_else(whole_row) as (whole, partial):
                 with whole:
                     accumulate(v.load)
                 with partial:
@@ -122,14 +129,12 @@ def _product_tile(tile_rows, vectors, depthwise, source, rows, taps, packed, out
 
         floor = builder.select(relu, v.constant(0.0), v.constant(float("-inf")))
         results = [v.at_least(v.get(value), floor) for value in values]
-        targets = [_at(builder, out, builder.load(_at(builder, entry, _int(1)))) for entry in entries]
-        with _either(builder, full) as (whole, partial):
-            with whole:
-                for result, target in zip(results, targets, strict=True):
-                    v.store(result, target)
-            with partial:
-                for result, target in zip(results, targets, strict=True):
-                    v.store(result, target, masks)
+        targets = [_at(builder, out_at, builder.load(_at(builder, entry, _int(1)))) for entry in entries]
+        with builder.if_else(whole_row) as (whole, partial):
+            for branch, lanes_written in (whole, None), (partial, masks):
+                with branch:
+                    for result, target in zip(results, targets, strict=True):
+                        v.store(result, target, lanes_written)
         return context.get_dummy_value()
 
     return signature, generate
@@ -150,34 +155,39 @@ def _sum_tile(tile_rows, vectors, depthwise, x, offsets, dy, runs, sums):
     )  # fmt: skip
 
     def generate(context, builder, signature, arguments):
-        _, x_start, _, first, _, dy_start, _, count, pixels, x_step, dy_step, columns, _, slot = arguments
-        data = [_data(context, builder, t, a) for t, a in zip(signature.args, arguments, strict=True)]
-        v = _Vectors(context, builder, signature.args[0].dtype, vectors)
-        x, dy, runs = _at(builder, data[0], x_start), _at(builder, data[4], dy_start), data[6]
-        offsets = _at(builder, data[2], first)
-        places = [_at(builder, x, builder.load(_at(builder, offsets, _int(m)))) for m in range(tile_rows)]
+        arguments = _pointers(context, builder, signature, arguments)
+        x_at, x_start, offsets_at, first, dy_at, dy_start, runs_at, count, pixels, x_step, dy_step, columns, *to = (
+            arguments
+        )
+        v = _Vectors(context, builder, x.dtype, vectors)
+        x_at, dy_at, offsets_at = (
+            _at(builder, x_at, x_start),
+            _at(builder, dy_at, dy_start),
+            _at(builder, offsets_at, first),
+        )
+        origins = [_at(builder, x_at, builder.load(_at(builder, offsets_at, _int(m)))) for m in range(tile_rows)]
         values = [v.variables([v.constant(0.0)] * vectors) for _ in range(tile_rows)]
 
         def accumulate(masks):
             with cgutils.for_range(builder, count) as run:
-                entry = _at(builder, runs, builder.mul(run.index, _int(2)))
-                x_now = cgutils.alloca_once_value(builder, builder.load(entry))
-                dy_now = cgutils.alloca_once_value(builder, _at(builder, dy, builder.load(_at(builder, entry, _int(1)))))
+                entry = _at(builder, runs_at, builder.mul(run.index, _int(2)))
+                x_offset = cgutils.alloca_once_value(builder, builder.load(entry))
+                dy_offset = cgutils.alloca_once_value(builder, builder.load(_at(builder, entry, _int(1))))
                 with cgutils.for_range(builder, pixels):
-                    gradients = v.load(builder.load(dy_now), masks)
-                    here = builder.load(x_now)
-                    for place, value in zip(places, values, strict=True):
-                        pointer = _at(builder, place, here)
+                    x_now, dy_now = builder.load(x_offset), builder.load(dy_offset)
+                    gradients = v.load(_at(builder, dy_at, dy_now), masks)
+                    for origin, value in zip(origins, values, strict=True):
+                        pointer = _at(builder, origin, x_now)
                         v.add_product(value, v.load(pointer, masks) if depthwise else v.broadcast(pointer), gradients)
-                    builder.store(builder.add(here, x_step), x_now)
-                    builder.store(_at(builder, builder.load(dy_now), dy_step), dy_now)
+                    builder.store(builder.add(x_now, x_step), x_offset)
+                    builder.store(builder.add(dy_now, dy_step), dy_offset)
 
-        with _either(builder, builder.icmp_signed("==", columns, _int(v.columns))) as (whole, partial):
+        with builder.if_else(builder.icmp_signed("==", columns, _int(v.columns))) as (whole, partial):
             with whole:
                 accumulate(None)
             with partial:
                 accumulate(v.masks(columns))
-        target = _at(builder, data[12], slot)
+        target = _at(builder, *to)
         for m, value in enumerate(values):
             place = _at(builder, target, _int(m * v.columns))
             v.store([builder.fadd(a, b) for a, b in zip(v.load(place), v.get(value), strict=True)], place)
@@ -191,7 +201,7 @@ class _Vectors:
 
     def __init__(self, context, builder, dtype, count):
         self.builder = builder
-        self.lanes = lanes(dtype)
+        self.lanes = lanes(str(dtype))
         self.count = count
         self.columns = self.lanes * count
         self.bytes = dtype.bitwidth // 8
@@ -266,9 +276,7 @@ class _Vectors:
 
     def _pointers(self, pointer):
         b = self.builder
-        return [
-            b.bitcast(_at(b, pointer, _int(j * self.lanes)), self.type.as_pointer()) for j in range(self.count)
-        ]
+        return [b.bitcast(_at(b, pointer, _int(j * self.lanes)), self.type.as_pointer()) for j in range(self.count)]
 
     def _unaligned(self, instruction):
         instruction.align = self.bytes
@@ -297,20 +305,9 @@ def _at(builder, pointer, offset):
     return builder.gep(pointer, [offset])
 
 
-def _data(context, builder, kind, argument):
-    """Return where an array's elements begin; anything else as it is."""
-    if not isinstance(kind, types.Array):
-        return argument
-    return context.make_array(kind)(context, builder, argument).data
-
-
-def _size(context, builder, kind, argument):
-    """Return the number of elements of an array."""
-    return context.make_array(kind)(context, builder, argument).nitems
-
-
-@contextmanager
-def _either(builder, condition):
-    """Yield two contexts for the code to run where ``condition`` holds and where it does not."""
-    with builder.if_else(condition) as branches:
-        yield branches
+def _pointers(context, builder, signature, arguments):
+    """Return the arguments with each array replaced by the address of its first element."""
+    return [
+        context.make_array(kind)(context, builder, argument).data if isinstance(kind, types.Array) else argument
+        for kind, argument in zip(signature.args, arguments, strict=True)
+    ]

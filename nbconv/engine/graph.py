@@ -42,8 +42,10 @@ class Graph:
 
     def __post_init__(self):
         for position, node in enumerate(self.nodes):
-            if any(i >= position for i in node.inputs):
+            if not all(0 <= i < position for i in node.inputs):
                 raise GraphError(f"node {node.name!r} reads a later node: the graph has a circle")
+        if not self.outputs or not all(0 <= i < len(self.nodes) for i in self.outputs):
+            raise GraphError(f"the outputs {self.outputs} are not among the {len(self.nodes)} nodes")
         twice = [name for name, count in Counter(node.name for node in self.nodes).items() if count > 1]
         if twice:
             raise GraphError(f"several layers are called {twice[0]!r}; give each a name of its own")

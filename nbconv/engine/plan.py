@@ -5,25 +5,19 @@ Running a plan is calling a list of zero-argument functions. Nothing is allocate
 
 from __future__ import annotations
 
-from math import prod
 from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
 
 from ..errors import NbconvError
-from ..ops.base import Buffer
 from ..ops.merge import Add
 from .bind import bind_backward, bind_forward, bind_prepare
-from .graph import Graph, Source
-from .memory import Block, aligned, lay_out
+from .graph import Graph
 from .parameters import Arena, Parameters
-from .registry import prepared_shapes, scratch_shapes
 from .rewrites import folded_parameters
-from .schedule import Accumulate, Backward, Forward, Gradient, schedule
-
-Key = tuple
-"""What a buffer is: ("value", node), ("saved", node, name), ("gradient", ...), ("work", node, direction, name)."""
+from .schedule import Accumulate, Backward, Forward, schedule
+from .storage import Storage
 
 
 class MemoryReport(NamedTuple):
@@ -90,7 +84,7 @@ class Plan:
         self._shapes = graph.shapes(batch)
         self._check_batch()
         self._schedule = schedule(graph, targets, input_gradients=input_gradients)
-        self._allocate()
+        self._arrays = Storage(graph, self._schedule, batch, self.device, parameters.dtype, keep_prepared=not training)
         self._folded = self._allocate_folded()
         self._prepare_calls: list = []
         self._rng = self._memory.empty((len(graph.nodes), 3), "int64")
@@ -115,7 +109,7 @@ class Plan:
     @property
     def seeds(self) -> dict:
         """For each target, the array that its gradient is written to before ``backward``."""
-        return {target: self._arrays[_gradient(key)] for target, key in self._schedule.seeds.items()}
+        return {target: self._arrays.gradient(key) for target, key in self._schedule.seeds.items()}
 
     def source_gradients(self) -> dict:
         """The arrays that hold the gradients of the sources after ``backward``, by name."""
@@ -139,7 +133,7 @@ class Plan:
         """Say how many bytes the plan takes, against the sum without reuse."""
         parameters = self.parameters
         flats = (parameters.params.flat, parameters.grads.flat, parameters.state.flat)
-        return MemoryReport(self._layout.nbytes, self._without_reuse, sum(flat.nbytes for flat in flats))
+        return MemoryReport(self._arrays.nbytes, self._arrays.without_reuse, sum(flat.nbytes for flat in flats))
 
     def first_nonfinite(self) -> str | None:
         """Run step by step on the values staged now, and say where a NaN or infinity first appears; ``None`` if nowhere.
@@ -149,12 +143,11 @@ class Plan:
         state = self._memory.get(self.parameters.state.flat)
         try:
             for forward in self._schedule.forward:
-                for call in self._bind_forward(forward):
-                    call()
+                self._memory.sequence(self._bind_forward(forward))()
                 if not self._finite(self.value(forward.node)):
                     return f"the output of {self.graph.describe(forward.node)}"
             for step in self._schedule.backward:
-                self._bind_backward(step)()
+                self._memory.sequence([self._bind_backward(step)])()
                 if isinstance(step, Backward) and not all(map(self._finite, self._gradients(step).values())):
                     return f"the gradient of {self.graph.describe(step.node)}"
         finally:
@@ -164,8 +157,6 @@ class Plan:
     def _finite(self, array) -> bool:
         return bool(np.isfinite(self._memory.get(array)).all())
 
-    # memory
-
     def _check_batch(self) -> None:
         for position in self.graph.steps:
             node = self.graph.nodes[position]
@@ -174,82 +165,12 @@ class Plan:
             except NbconvError as error:
                 raise type(error)(f"{self.graph.describe(position)}: {error}") from None
 
-    def _allocate(self) -> None:
-        buffers = self._buffers()
-        steps = [*self._schedule.forward, *self._schedule.backward]
-        lives: dict[Key, tuple[int, int]] = {}
-        for time, step in enumerate(steps):
-            for key in self._touches(step):
-                first, _ = lives.get(key, (time, time))
-                lives[key] = (first, time)
-        for key in self._kept():
-            lives[key] = (0, len(steps))
-        blocks = {key: Block(_nbytes(buffers[key]), *life) for key, life in lives.items()}
-        self._layout = lay_out(list(blocks.values()))
-        self._without_reuse = sum(aligned(block.nbytes) for block in blocks.values())
-        self._arena = self._memory.empty((self._layout.nbytes,), "uint8")
-        self._arrays = {
-            key: self._arena[offset : offset + blocks[key].nbytes].view(buffers[key].dtype).reshape(buffers[key].shape)
-            for key, offset in zip(blocks, self._layout.offsets, strict=True)
-        }
-
-    def _buffers(self) -> dict[Key, Buffer]:
-        """Every array the plan may need, by key."""
-        dtype = self.parameters.dtype
-        buffers: dict[Key, Buffer] = {}
-        for position, node in enumerate(self.graph.nodes):
-            if isinstance(node.op, Source):
-                buffers["value", position] = Buffer(self._shapes[position], _concrete(node.op.dtype, dtype))
-                continue
-            op, inputs = node.op, [self._shapes[i] for i in node.inputs]
-            buffers["value", position] = Buffer(self._shapes[position], op.out_dtype or dtype)
-            for name, buffer in op.saved_shapes(*inputs).items():
-                buffers["saved", position, name] = Buffer(buffer.shape, _concrete(buffer.dtype, dtype))
-            forward, backward = scratch_shapes(op, self.device, dtype, *inputs)
-            prepared = prepared_shapes(op, self.device, dtype, *inputs)
-            for direction, arrays in ("forward", forward), ("backward", backward), ("prepared", prepared):
-                buffers.update({("work", position, direction, name): b for name, b in arrays.items()})
-        for gradient in (*self._schedule.seeds.values(), *map(_written, self._schedule.backward)):
-            for key in gradient.values() if isinstance(gradient, dict) else (gradient,):
-                buffers[_gradient(key)] = buffers["value", key[0]]
-        self._work = [key for key in buffers if key[0] in ("work", "saved")]
-        return buffers
-
-    def _touches(self, step) -> list[Key]:
-        """The buffers that a step reads or writes."""
-        if isinstance(step, Accumulate):
-            return [("gradient", step.value), _gradient(step.part)]
-        node = self.graph.nodes[step.node]
-        saved = [key for key in self._work if key[:2] == ("saved", step.node)]
-        if isinstance(step, Forward):
-            values = [("value", i) for i in (step.node, *node.inputs)]
-            return [*values, *saved, *self._work_of(step.node, "forward"), *self._work_of(step.node, "prepared")]
-        reads = node.op.reads_in_backward()
-        values = [("value", i) for name, i in zip(node.op.inputs, node.inputs, strict=True) if name in reads]
-        values += [("value", step.node)] if "out" in reads else []
-        saved = [key for key in saved if key[2] in reads]
-        gradients = [("gradient", step.node), *map(_gradient, step.writes.values())]
-        return [*values, *saved, *gradients, *self._work_of(step.node, "backward")]
-
-    def _work_of(self, node: int, direction: str) -> list[Key]:
-        return [key for key in self._work if key[:3] == ("work", node, direction)]
-
-    def _kept(self) -> list[Key]:
-        """Buffers that outlive the run: what the caller writes and reads, and what ``refresh`` computes."""
-        kept: list[Key] = [("value", i) for i in (*self.graph.sources, *self.graph.outputs)]
-        kept += [_gradient(key) for key in self._schedule.seeds.values()]
-        written = {key for step in self._schedule.backward for key in _written(step).values()}
-        kept += [("gradient", i) for i in self.graph.sources if (i,) in written]
-        if not self.training:
-            kept += [key for key in self._work if key[2] == "prepared"]
-        return kept
-
     # binding
 
     def _bind_forward(self, step: Forward) -> list:
         node = self.graph.nodes[step.node]
         arrays = self._operands(step.node)
-        scratch = self._scratch(step.node, "prepared", "forward")
+        scratch = {**self._arrays.named("prepared", step.node), **self._arrays.named("forward", step.node)}
         prepare = bind_prepare(node.op, self.device, arrays, scratch)
         forward = bind_forward(node.op, self.device, arrays, scratch)
         if prepare is None:
@@ -261,11 +182,11 @@ class Plan:
 
     def _bind_backward(self, step: Backward | Accumulate):
         if isinstance(step, Accumulate):
-            total, part = self._arrays["gradient", step.value], self._arrays[_gradient(step.part)]
+            total, part = self._arrays["gradient", step.value], self._arrays.gradient(step.part)
             return bind_forward(Add(), self.device, {"x": total, "other": part, "out": total}, {})
         op = self.graph.nodes[step.node].op
         gradients = {**self._gradients(step), "out": self._arrays["gradient", step.node]}
-        scratch = self._scratch(step.node, "backward")
+        scratch = self._arrays.named("backward", step.node)
         return bind_backward(op, self.device, self._operands(step.node), gradients, scratch)
 
     def _operands(self, position: int) -> dict:
@@ -278,7 +199,7 @@ class Plan:
             **self._folded.get(position, {}),
             **({"rng": self._rng[position]} if node.op.context else {}),
             "out": self._arrays["value", position],
-            **{key[2]: self._arrays[key] for key in self._work if key[:2] == ("saved", position)},
+            **self._arrays.named("saved", position),
         }
 
     def _gradients(self, step: Backward) -> dict:
@@ -286,12 +207,9 @@ class Plan:
         node = self.graph.nodes[step.node]
         views = self.parameters.grads.views
         return {
-            **{name: self._arrays[_gradient(key)] for name, key in step.writes.items()},
+            **{name: self._arrays.gradient(key) for name, key in step.writes.items()},
             **{name: views[node.name, name] for name in node.op.params if (node.name, name) in views},
         }
-
-    def _scratch(self, position: int, *directions: str) -> dict:
-        return {key[3]: self._arrays[key] for d in directions for key in self._work_of(position, d)}
 
     # batch norm inside the weights
 
@@ -318,19 +236,3 @@ class Plan:
         weight, bias = folded_parameters(norm, *own, *of_norm)
         self._memory.write(arrays["weight"], weight)
         self._memory.write(arrays["bias"], bias)
-
-
-def _gradient(key: Gradient) -> Key:
-    return ("gradient", *key)
-
-
-def _concrete(dtype: str, plan_dtype: str) -> str:
-    return plan_dtype if dtype == "float" else dtype
-
-
-def _nbytes(buffer: Buffer) -> int:
-    return prod(buffer.shape) * np.dtype(buffer.dtype).itemsize
-
-
-def _written(step: Backward | Accumulate) -> dict:
-    return step.writes if isinstance(step, Backward) else {"part": step.part}

@@ -38,6 +38,11 @@ class Schedule(NamedTuple):
     backward: tuple[Backward | Accumulate, ...]
     seeds: dict[int, Gradient]
 
+    def gradients(self) -> set[Gradient]:
+        """Every gradient, or part of one, that some step or the caller writes."""
+        written = [step.writes.values() if isinstance(step, Backward) else (step.part,) for step in self.backward]
+        return {*self.seeds.values(), *(gradient for gradients in written for gradient in gradients)}
+
 
 def schedule(graph: Graph, targets: tuple[int, ...] = (), *, input_gradients: bool = False) -> Schedule:
     """Return the steps that compute the graph's outputs and, backwards, the gradients that flow from ``targets``.

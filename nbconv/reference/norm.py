@@ -23,10 +23,13 @@ def batch_norm(op, x, weight, bias, running_mean, running_var, *, out, mean, inv
 
 
 def _learn(op, running_mean, running_var, mean, variance, n):
-    """Move the running values towards this batch's, channel by channel, where these are finite."""
-    finite = np.isfinite(mean) & np.isfinite(variance)
-    for running, new in (running_mean, mean), (running_var, variance * n / (n - 1)):
-        running[finite] = ((1 - op.momentum) * running.astype(np.float64) + op.momentum * new)[finite]
+    """Move the running values towards this batch's, channel by channel, where these are finite in the array's dtype."""
+    moved = [
+        ((1 - op.momentum) * running.astype(np.float64) + op.momentum * new).astype(running.dtype)
+        for running, new in ((running_mean, mean), (running_var, variance * n / (n - 1)))
+    ]
+    finite = np.isfinite(moved[0]) & np.isfinite(moved[1])
+    running_mean[finite], running_var[finite] = moved[0][finite], moved[1][finite]
 
 
 def batch_norm_backward(op, dy, x, weight, out, mean, inv_std, *, dx, dweight, dbias, scratch):

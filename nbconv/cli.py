@@ -1,0 +1,166 @@
+"""The command ``nbconv``: each command is a few calls of the API."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+import numpy as np
+
+from . import __version__
+from .data.digits import digits
+from .data.images import read_images, read_labelled
+from .data.layout import channels_last
+from .engine.registry import open_device, why_no_cuda
+from .errors import DataError, FileFormatError, NbconvError, OptionError
+from .model import Model, load
+from .ops.optimizer import SGD
+from .train.callbacks import LearningRate
+from .train.schedules import cosine
+from .zoo import digits_net
+
+DATASETS = {"digits": (digits, digits_net)}
+"""By name: the function that loads a data set, and the one that builds a net for it."""
+
+
+class Commands(click.Group):
+    """Commands that report an expected error in one line, with exit code 2 and no traceback."""
+
+    def invoke(self, context):
+        try:
+            return super().invoke(context)
+        except NbconvError as error:
+            click.echo(f"nbconv: error: {' '.join(str(error).split())}", err=True)
+            context.exit(2)
+
+
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, reference or cuda.")
+threads_option = click.option("--threads", type=int, help="Threads that run the kernels.")
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="nbconv", message="%(prog)s %(version)s")
+def main():
+    """Train small convolutional nets, and use them."""
+
+
+@main.command()
+@click.argument("dataset")
+@click.option("--epochs", type=int, default=20, show_default=True)
+@click.option("--batch-size", type=int, default=32, show_default=True)
+@click.option("--lr", type=float, default=0.05, show_default=True, help="Highest learning rate of the schedule.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@device_option
+@threads_option
+@click.option("--out", type=click.Path(path_type=Path), help="Model file.  [default: DATASET.safetensors]")
+def train(dataset, epochs, batch_size, lr, seed, device, threads, out):
+    """Train a net on a data set that comes with nbconv: digits."""
+    load_data, build = _dataset(dataset)
+    out = out or Path(f"{dataset}.safetensors")
+    replaced = _check_writable(out)
+    model = build(device=device, seed=seed, threads=threads)
+    model.compile(SGD(lr=lr, momentum=0.9, weight_decay=5e-4), "cross_entropy", ["accuracy"])
+    schedule = LearningRate(cosine(lr, epochs, warmup=1))
+    (x, y), test = load_data()
+    click.echo(f"training on {len(y)} images, testing on {len(test[1])}, device {model.device}")
+    model.fit(x, y, batch_size, epochs, validation_data=test, callbacks=[schedule])
+    model.save(out)
+    click.echo(f"saved {out}{' (replaced)' if replaced else ''}")
+    click.echo(f"test accuracy {model.evaluate(*test)['accuracy']:.4f}")
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--invert", is_flag=True, help="Make dark light: for dark ink on white paper.")
+@device_option
+@threads_option
+def predict(model, files, invert, device, threads):
+    """Print the class and its probability for images in FILE...
+
+    A file is an image of any size, or an .npy or .npz array of the model's shape (integers are pixels from 0 to 255,
+    floats are taken as they are).
+    """
+    net = load(model, device, threads)
+    for file in files:
+        x = _as_input(read_images(file, _image_shape(net), invert=invert), net)
+        try:
+            labels, probabilities = net.classify(x)
+        except NbconvError as error:
+            raise type(error)(f"{file}: {error}") from None
+        for i, (label, probability) in enumerate(zip(labels, probabilities, strict=True)):
+            click.echo(f"{file}[{i}]  class {label}  {probability:.4f}")
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("dataset")
+@device_option
+@threads_option
+def evaluate(model, dataset, device, threads):
+    """Print loss and accuracy on the test images of a data set, or on an .npz file with arrays x and y."""
+    net = load(model, device, threads)
+    if dataset.endswith(".npz"):
+        x, y = read_labelled(dataset, _image_shape(net))
+    else:
+        load_data, _ = _dataset(dataset)
+        _, (x, y) = load_data()
+    if net.optimizer is None:
+        net.compile()
+    for name, value in net.evaluate(_as_input(x, net), y).items():
+        click.echo(f"test {name} {value:.4f}")
+
+
+@main.command()
+@click.argument("model", type=click.Path(path_type=Path))
+def summary(model):
+    """Print the layers of a model with their shapes, parameters and multiply-adds."""
+    load(model, "reference").summary()
+
+
+@main.command()
+def doctor():
+    """Print versions, the CPU and what its kernels use, and the GPU or why there is none."""
+    facts = {"nbconv": __version__, "python": f"{platform.python_version()} ({platform.platform()})"}
+    facts |= {name: version(name) for name in ("numpy", "numba", "llvmlite")}
+    facts |= open_device("cpu").memory.describe()
+    facts["gpu"] = f"none: {why_no_cuda()}"
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        click.echo(f"{name:<{width}}  {value}")
+
+
+def _dataset(name: str):
+    try:
+        return DATASETS[name]
+    except KeyError:
+        raise OptionError(f"there is no data set {name!r}; there is {', '.join(DATASETS)}") from None
+
+
+def _check_writable(path: Path) -> bool:
+    """Raise before hours of training what would be raised after; return whether a file is there already."""
+    folder = path.parent
+    if path.is_dir():
+        raise FileFormatError(f"cannot write {path}: it is a folder; name a file in it")
+    if not folder.is_dir():
+        raise FileFormatError(f"cannot write {path}: there is no folder {folder}; create it first")
+    if not os.access(folder, os.W_OK):
+        raise FileFormatError(f"cannot write {path}: the folder {folder.absolute()} is not writable; use --out")
+    return path.exists()
+
+
+def _image_shape(model: Model) -> tuple[int, int, int]:
+    """(C, H, W) of the images a model takes."""
+    shapes = model.input_shapes
+    if len(shapes) != 1 or len(shapes[0]) != 3:
+        raise DataError(f"the model takes {' and '.join(map(str, shapes))}, not one image; use model.predict in Python")
+    a, b, c = shapes[0]
+    return (a, b, c) if model.data_format == "NCHW" else (c, a, b)
+
+
+def _as_input(images: np.ndarray, model: Model) -> np.ndarray:
+    """Images (N, C, H, W) in the order of axes that the model takes."""
+    return images if model.data_format == "NCHW" else channels_last(images, "NCHW")

@@ -1,0 +1,119 @@
+"""The arrays of a plan: which there are, from which step to which they are in use, and where they lie in the arena."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from ..ops.base import Buffer
+from .graph import Graph, Source
+from .memory import Block, aligned, lay_out
+from .registry import Device, prepared_shapes, scratch_shapes
+from .schedule import Accumulate, Backward, Forward, Gradient, Schedule
+
+Key = tuple
+"""What an array is: ("value", node), ("gradient", node, ...), ("saved", node, name), or working memory:
+("forward", node, name), ("backward", node, name), ("prepared", node, name)."""
+
+
+class Storage:
+    """All arrays of a plan, in one arena; what is never in use at the same time may lie in the same place.
+
+    ``keep_prepared`` keeps what is computed from parameters alone from one run to the next.
+    """
+
+    def __init__(self, graph: Graph, schedule: Schedule, batch: int, device: Device, dtype: str, keep_prepared: bool):
+        self._graph, self._schedule = graph, schedule
+        self._buffers = _buffers(graph, schedule, batch, device, dtype)
+        lives = self._lifetimes(keep_prepared)
+        blocks = [Block(_nbytes(self._buffers[key]), *life) for key, life in lives.items()]
+        layout = lay_out(blocks)
+        self.nbytes = layout.nbytes
+        self.without_reuse = sum(aligned(block.nbytes) for block in blocks)
+        self.arena = device.memory.empty((layout.nbytes,), "uint8")
+        self._arrays = {
+            key: self.arena[start : start + block.nbytes]
+            .view(self._buffers[key].dtype)
+            .reshape(self._buffers[key].shape)
+            for key, start, block in zip(lives, layout.offsets, blocks, strict=True)
+        }
+
+    def __getitem__(self, key: Key):
+        return self._arrays[key]
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._arrays
+
+    def gradient(self, gradient: Gradient):
+        """The array of a gradient, or of a part of one."""
+        return self._arrays[("gradient", *gradient)]
+
+    def named(self, kind: str, node: int) -> dict:
+        """The arrays of one kind that belong to a node, by name: ``named("saved", 3)``."""
+        return {key[2]: self._arrays[key] for key in self._keys(kind, node)}
+
+    def _keys(self, kind: str, node: int) -> list[Key]:
+        return [key for key in self._buffers if key[:2] == (kind, node)]
+
+    def _lifetimes(self, keep_prepared: bool) -> dict[Key, tuple[int, int]]:
+        """The first and last step at which each array is touched; those that the caller sees are kept throughout."""
+        steps = [*self._schedule.forward, *self._schedule.backward]
+        lives: dict[Key, tuple[int, int]] = {}
+        for time, step in enumerate(steps):
+            for key in self._touches(step):
+                first, _ = lives.get(key, (time, time))
+                lives[key] = (first, time)
+        for key in self._kept(keep_prepared):
+            lives[key] = (0, len(steps))
+        return lives
+
+    def _touches(self, step: Forward | Backward | Accumulate) -> list[Key]:
+        if isinstance(step, Accumulate):
+            return [("gradient", step.value), ("gradient", *step.part)]
+        node = self._graph.nodes[step.node]
+        if isinstance(step, Forward):
+            values: list[Key] = [("value", i) for i in (step.node, *node.inputs)]
+            return values + [key for kind in ("saved", "forward", "prepared") for key in self._keys(kind, step.node)]
+        reads = node.op.reads_in_backward()
+        values = [("value", i) for name, i in zip(node.op.inputs, node.inputs, strict=True) if name in reads]
+        values += [("value", step.node)] if "out" in reads else []
+        saved = [key for key in self._keys("saved", step.node) if key[2] in reads]
+        gradients = [("gradient", step.node), *(("gradient", *gradient) for gradient in step.writes.values())]
+        return [*values, *saved, *gradients, *self._keys("backward", step.node)]
+
+    def _kept(self, keep_prepared: bool) -> list[Key]:
+        graph = self._graph
+        kept: list[Key] = [("value", i) for i in (*graph.sources, *graph.outputs)]
+        kept += [("gradient", *seed) for seed in self._schedule.seeds.values()]
+        kept += [("gradient", i) for i in graph.sources if ("gradient", i) in self._buffers]
+        kept += [key for key in self._buffers if key[0] == "prepared" and keep_prepared]
+        return kept
+
+
+def _buffers(graph: Graph, schedule: Schedule, batch: int, device: Device, dtype: str) -> dict[Key, Buffer]:
+    """Every array that a plan may need, by key."""
+    shapes = graph.shapes(batch)
+    buffers: dict[Key, Buffer] = {}
+    for position, node in enumerate(graph.nodes):
+        op = node.op
+        if isinstance(op, Source):
+            buffers["value", position] = Buffer(shapes[position], op.dtype)
+            continue
+        inputs = [shapes[i] for i in node.inputs]
+        buffers["value", position] = Buffer(shapes[position], op.out_dtype or dtype)
+        forward, backward = scratch_shapes(op, device, dtype, *inputs)
+        kinds = {
+            "saved": op.saved_shapes(*inputs),
+            "forward": forward,
+            "backward": backward,
+            "prepared": prepared_shapes(op, device, dtype, *inputs),
+        }
+        buffers.update({(kind, position, name): b for kind, named in kinds.items() for name, b in named.items()})
+    for gradient in schedule.gradients():
+        buffers[("gradient", *gradient)] = buffers["value", gradient[0]]
+    return {key: Buffer(b.shape, dtype if b.dtype == "float" else b.dtype) for key, b in buffers.items()}
+
+
+def _nbytes(buffer: Buffer) -> int:
+    return prod(buffer.shape) * np.dtype(buffer.dtype).itemsize

@@ -1,0 +1,202 @@
+"""Functions on arrays: layouts and argument order as in PyTorch, gradients against central differences."""
+
+import inspect
+
+import numpy as np
+import pytest
+from scipy.signal import correlate
+
+import nbconv as nc
+from nbconv import functional as F
+from nbconv.engine.registry import DEVICES
+from nbconv.errors import DataError, DeviceError, OptionError, ShapeError
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((2, 4, 7, 6))
+W = RNG.standard_normal((6, 2, 3, 2))
+B = RNG.standard_normal(6)
+ROWS = RNG.standard_normal((5, 4))
+LABELS = np.array([0, 3, 1, 1, 2])
+
+on_every_device = pytest.mark.parametrize("device", DEVICES)
+
+CALLS = {
+    "conv2d": ((X, W, B), {"stride": (2, 1), "padding": (1, 0), "groups": 2}, 3),
+    "linear": ((ROWS, RNG.standard_normal((3, 4)), RNG.standard_normal(3)), {}, 3),
+    "max_pool2d": ((X, 3, 2, 1), {}, 1),
+    "avg_pool2d": ((X, 3, 2, 1), {"count_include_pad": False}, 1),
+    "global_avg_pool2d": ((X,), {}, 1),
+    "relu": ((X,), {}, 1),
+    "flatten": ((X,), {}, 1),
+    "add": ((X, RNG.standard_normal(X.shape)), {}, 2),
+    "dropout": ((X, 0.4), {"seed": 3, "step": 2}, 1),
+}
+"""By function: positional arguments, options, and how many of the first arguments have a gradient."""
+
+
+@on_every_device
+@pytest.mark.parametrize("name", CALLS)
+def test_gradients_against_central_differences(name, device):
+    args, options, differentiable = CALLS[name]
+    forward, backward = getattr(F, name), getattr(F, f"{name}_backward")
+    y = forward(*args, **options, device=device)
+    dy = np.random.default_rng(1).standard_normal(y.shape)
+    given = args[:2] if name in ("conv2d", "linear") else args  # their backward takes no bias
+    gradients = backward(dy, *given, **options, device=device)
+    gradients = gradients if isinstance(gradients, tuple) else (gradients,)
+    assert len(gradients) == differentiable
+    for position, gradient in enumerate(gradients):
+        assert gradient.shape == args[position].shape and gradient.flags.c_contiguous
+        for index in np.random.default_rng(2).integers(0, gradient.size, 12):
+            sides = []
+            for sign in (1, -1):
+                moved = list(args)
+                moved[position] = args[position].copy()
+                moved[position].flat[index] += sign * 1e-6
+                sides.append((forward(*moved, **options, device=device) * dy).sum())
+            assert (sides[0] - sides[1]) / 2e-6 == pytest.approx(gradient.flat[index], abs=1e-7)
+
+
+@on_every_device
+def test_conv2d_against_scipy(device):
+    x, w = X[:1], RNG.standard_normal((3, 4, 3, 3))
+    y = F.conv2d(x, w, device=device)
+    for k in range(3):
+        np.testing.assert_allclose(y[0, k], correlate(x[0], w[k], mode="valid")[0], atol=1e-12)
+
+
+@on_every_device
+def test_channels_last_is_the_same_function(device):
+    x = X.transpose(0, 2, 3, 1)
+    y = F.conv2d(X, W, B, groups=2, device=device)
+    np.testing.assert_allclose(
+        F.conv2d(x, W, B, groups=2, device=device, data_format="NHWC"), y.transpose(0, 2, 3, 1), atol=1e-12
+    )
+    dx, dw, db = F.conv2d_backward(y, X, W, groups=2, device=device)
+    dx2, dw2, db2 = F.conv2d_backward(y.transpose(0, 2, 3, 1), x, W, groups=2, device=device, data_format="NHWC")
+    np.testing.assert_allclose(dx2.transpose(0, 3, 1, 2), dx, atol=1e-11)
+    np.testing.assert_allclose(dw2, dw, atol=1e-11)
+    np.testing.assert_allclose(db2, db, atol=1e-11)
+
+
+@on_every_device
+def test_batch_norm_in_training_moves_the_running_statistics(device):
+    mean, var = np.zeros(4), np.ones(4)
+    y = F.batch_norm(X, mean, var, training=True, momentum=0.5, device=device)
+    np.testing.assert_allclose(y.mean(axis=(0, 2, 3)), 0, atol=1e-12)
+    np.testing.assert_allclose(mean, 0.5 * X.mean(axis=(0, 2, 3)), atol=1e-12)
+    np.testing.assert_allclose(var, 0.5 + 0.5 * X.var(axis=(0, 2, 3), ddof=1), atol=1e-12)
+
+
+@on_every_device
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_gradients(device, training):
+    gamma, beta = RNG.random(4) + 0.5, RNG.standard_normal(4)
+    mean, var = RNG.standard_normal(4), RNG.random(4) + 0.5
+    dy = RNG.standard_normal(X.shape)
+
+    def loss(x, g, b):
+        return (F.batch_norm(x, mean.copy(), var.copy(), g, b, training=training, device=device) * dy).sum()
+
+    gradients = F.batch_norm_backward(dy, X, mean, var, gamma, beta, training=training, device=device)
+    for position, gradient in enumerate(gradients):
+        index = int(np.abs(gradient).argmax())
+        sides = []
+        for sign in (1, -1):
+            moved = [X.copy(), gamma.copy(), beta.copy()]
+            moved[position].flat[index] += sign * 1e-6
+            sides.append(loss(*moved))
+        assert (sides[0] - sides[1]) / 2e-6 == pytest.approx(gradient.flat[index], rel=1e-6)
+
+
+@on_every_device
+def test_cross_entropy_by_hand(device):
+    x = np.log(np.array([[1.0, 2.0, 1.0], [1.0, 1.0, 6.0]]))
+    target = np.array([1, 0])
+    assert F.cross_entropy(x, target, device=device) == pytest.approx((np.log(2) + np.log(8)) / 2)
+    dx = F.cross_entropy_backward(2.0, x, target, device=device)
+    np.testing.assert_allclose(dx, [[0.25, -0.5, 0.25], [-0.875, 0.125, 0.75]], atol=1e-15)
+    assert F.accuracy(x, target, device=device) == 0.5
+
+
+@on_every_device
+def test_dropout_keeps_its_mask_in_backward_and_its_mean(device):
+    x = np.ones((64, 3, 9, 9), np.float32)
+    y = F.dropout(x, 0.3, seed=1, step=5, device=device)
+    np.testing.assert_array_equal(F.dropout_backward(x, x, 0.3, seed=1, step=5, device=device), y)
+    assert set(np.unique(y)) == {np.float32(0), np.float32(1 / 0.7)}
+    assert y.mean() == pytest.approx(1, abs=0.03)
+    assert (F.dropout(x, 0.3, seed=1, step=6, device=device) != y).any()
+    np.testing.assert_array_equal(F.dropout(x, 0.3, training=False, device=device), x)
+
+
+def test_results_do_not_share_memory_with_arguments():
+    x = X.copy()
+    y = F.relu(x, device="cpu")
+    y[...] = 7
+    np.testing.assert_array_equal(x, X)
+
+
+@pytest.mark.parametrize(
+    "name, order",
+    [
+        ("conv2d", ["x", "weight", "bias", "stride", "padding", "dilation", "groups", "padding_mode"]),
+        ("linear", ["x", "weight", "bias"]),
+        ("max_pool2d", ["x", "kernel_size", "stride", "padding", "dilation", "ceil_mode"]),
+        (
+            "avg_pool2d",
+            ["x", "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"],
+        ),
+        ("batch_norm", ["x", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps"]),
+        ("dropout", ["x", "p", "training"]),
+        ("cross_entropy", ["x", "target"]),
+    ],
+)
+def test_the_order_of_arguments_is_pytorchs(name, order):
+    assert list(inspect.signature(getattr(F, name)).parameters)[: len(order)] == order
+
+
+@pytest.mark.parametrize(
+    "call, error, message",
+    [
+        (lambda: F.conv2d(X.astype(np.float32), W), DataError, r"all float64, got x float32, weight float64"),
+        (lambda: F.conv2d((X * 9).astype(int), W), DataError, r"convert with x.astype"),
+        (lambda: F.conv2d(X.astype(object), W), DataError, r"got x object"),
+        (lambda: F.conv2d(X, W), ShapeError, r"weight has shape \(6, 2, 3, 2\), but .* needs \(6, 4, 3, 2\)"),
+        (lambda: F.conv2d(X, W[0]), ShapeError, r"weight must have shape \(out_channels, in_channels / groups"),
+        (lambda: F.conv2d(X, W, B[:4], groups=2), ShapeError, r"bias has shape \(4,\)"),
+        (lambda: F.conv2d(X[0], W, groups=2), ShapeError, r"Conv2d needs images"),
+        (lambda: F.conv2d(X[:0], W, groups=2), DataError, r"x is empty"),
+        (lambda: F.conv2d(X, W, groups=2, device="tpu"), DeviceError, r"unknown device 'tpu'"),
+        (lambda: F.conv2d(X, W, groups=2, data_format="CHWN"), OptionError, r"data_format must be"),
+        (lambda: F.conv2d_backward(X, X, W, groups=2), ShapeError, r"dy must be float64 of shape \(2, 6, 5, 5\)"),
+        (lambda: F.batch_norm(X, B[:4], B[:4], weight=B[:4]), OptionError, r"pass both or neither"),
+        (lambda: F.batch_norm(X[:1, :, :1, :1], B[:4], B[:4], training=True), ShapeError, r"more than one value"),
+        (lambda: F.batch_norm(X, B, B), ShapeError, r"running_mean has shape \(6,\)"),
+        (lambda: F.cross_entropy(ROWS, LABELS + 1), DataError, r"target.*must be from 0 to 3"),
+        (lambda: F.cross_entropy(ROWS, LABELS[:3]), ShapeError, r"5 samples, but 3 labels"),
+        (lambda: F.cross_entropy(ROWS[0], LABELS), ShapeError, r"logits must be \(N, C\)"),
+        (lambda: F.add(X, X[:1]), ShapeError, r"Add needs two equal shapes"),
+        (lambda: F.max_pool2d(X, 9), ShapeError, r"a window of 9 does not fit height 7"),
+    ],
+)
+def test_bad_arguments(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_every_layer_has_a_function():
+    layers = {
+        "Conv2d",
+        "Linear",
+        "MaxPool2d",
+        "AvgPool2d",
+        "GlobalAvgPool2d",
+        "ReLU",
+        "BatchNorm",
+        "Dropout",
+        "Flatten",
+        "Add",
+    }
+    assert layers <= set(nc.__all__)
+    assert all(hasattr(F, f"{name}_backward") for name in (*CALLS, "batch_norm", "cross_entropy"))
