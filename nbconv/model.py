@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from os import PathLike
@@ -14,11 +13,11 @@ from .data.batches import Batches
 from .data.checks import check_labels, check_lengths, check_samples
 from .data.layout import channels_last, from_channels_last, inside, outside
 from .engine import serialize
-from .engine.graph import DATA_FORMATS, Graph, append, chain, input_symbol, trace
+from .engine.graph import DATA_FORMATS, Graph, chain, input_symbol, trace
 from .engine.parameters import Parameters
 from .engine.plan import Plan
+from .engine.plans import Plans
 from .engine.registry import Device, open_device
-from .engine.rewrites import for_inference, for_training
 from .engine.update import Update
 from .errors import DataError, FileFormatError, GraphError, NbconvError, NonFiniteError, OptionError, ShapeError
 from .inspect.summary import summarize
@@ -37,8 +36,6 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": Ada
 LOSSES: dict[str, type[Op]] = {"cross_entropy": CrossEntropy}
 METRICS: dict[str, type[Op]] = {"accuracy": Accuracy}
 DTYPES = ("float32", "float64")
-PLANS_KEPT = 8
-"""How many plans (one per batch size and use) a model keeps; the one unused for longest goes first."""
 
 
 class Model:
@@ -103,7 +100,7 @@ class Model:
         self._update: Update | None = None
         self._loss: Op | None = None
         self._metrics: tuple[Op, ...] = ()
-        self._plans: OrderedDict[tuple, Plan] = OrderedDict()
+        self._plans = Plans(graph, self.parameters, rewrite=self.rewrite, seed=self.seed, threads=self.threads)
         self._version = 0
         self._pending: Plan | None = None
         self._lock = RLock()
@@ -140,11 +137,10 @@ class Model:
         metric_ops = tuple(_make(metric, "metrics", METRICS, Op) for metric in metrics)
         if len(self.graph.outputs) != 1:
             raise GraphError("training with a loss needs a model with one output; use forward and backward for several")
-        append(self.graph, (loss_op, *metric_ops), self.graph.outputs[0])
         with self._lock:
-            self._loss, self._metrics = loss_op, metric_ops
-            self._update = Update(optimizer, self.parameters)
-            self._plans.clear()
+            update = Update(optimizer, self.parameters)
+            self._plans.compile(loss_op, metric_ops, update.call)
+            self._loss, self._metrics, self._update = loss_op, metric_ops, update
 
     @property
     def optimizer(self) -> Optimizer | None:
@@ -210,11 +206,11 @@ class Model:
         validate = self._validation(validation_data, batches.batch_size, check_finite)
         bar = ProgressBar(epochs, len(labels), batches.batch_size, verbose)
         for size in {min(batches.batch_size, len(labels)), len(labels) % batches.batch_size} - {0}:
-            self._plan("train", size)
+            self._plans.get("train", size)
 
         def train_batch(index):
             with self._lock:
-                plan = self._plan("train", index.stop - index.start if isinstance(index, slice) else len(index))
+                plan = self._plans.get("train", index.stop - index.start if isinstance(index, slice) else len(index))
                 return loop.Batch(plan.batch, self._train_step(plan, samples, labels, index))
 
         return loop.fit(
@@ -226,7 +222,7 @@ class Model:
         self._compiled()
         samples, labels = self._samples_and_labels(x, y, check_finite)
         with self._lock:
-            plan = self._plan("train", len(labels))
+            plan = self._plans.get("train", len(labels))
             return dict(zip(self._names(), self._train_step(plan, samples, labels, slice(None)), strict=True))
 
     def _train_step(self, plan: Plan, samples, labels, index) -> list[float]:
@@ -253,7 +249,7 @@ class Model:
         self._compiled()
         samples, labels = self._samples_and_labels(x, y, check_finite)
         with self._lock:
-            plan = self._plan("train", len(labels))
+            plan = self._plans.get("train", len(labels))
             self._stage(plan, (*samples, labels), slice(None))
             self._begin_training_forward(plan)
             plan.forward()
@@ -300,7 +296,7 @@ class Model:
         return mean.means()
 
     def _inference(self, use: str, arrays, index: slice) -> Plan:
-        plan = self._plan(use, index.stop - index.start)
+        plan = self._plans.get(use, index.stop - index.start)
         plan.refresh(self._version)
         self._stage(plan, arrays, index)
         plan.forward()
@@ -315,7 +311,7 @@ class Model:
         samples = self._samples(x, check_finite)
         with self._lock:
             if training:
-                plan = self._plan("backward", len(samples[0]), input_gradients)
+                plan = self._plans.get("backward", len(samples[0]), input_gradients=input_gradients)
                 self._stage(plan, samples, slice(None))
                 self._begin_training_forward(plan)
                 plan.forward()
@@ -438,39 +434,6 @@ class Model:
     def _names(self) -> tuple[str, ...]:
         kinds = {kind: name for name, kind in METRICS.items()}
         return ("loss", *(kinds.get(type(metric), type(metric).__name__) for metric in self._metrics))
-
-    def _plan(self, use: str, batch: int, input_gradients: bool = False) -> Plan:
-        """Return the plan for a use and a batch size, made at the first need."""
-        key = (use, batch, input_gradients)
-        if key in self._plans:
-            self._plans.move_to_end(key)
-            return self._plans[key]
-        graph = self.graph
-        if use in ("train", "evaluate"):
-            assert self._loss is not None
-            graph = append(graph, (self._loss, *self._metrics), graph.outputs[0])
-        training = use in ("train", "backward")
-        graph = (for_training if training else for_inference)(graph, rewrite=self.rewrite)
-        kept = len(self.graph.outputs)
-        targets = {"train": graph.outputs[kept : kept + 1], "backward": graph.outputs}.get(use, ())
-        plan = Plan(
-            graph,
-            self.parameters,
-            batch,
-            training=training,
-            targets=targets,
-            input_gradients=input_gradients,
-            seed=self.seed,
-            threads=self.threads,
-            update=self._compiled().call if use == "train" else None,
-        )
-        if use == "train":
-            for seed in plan.seeds.values():
-                self.device.memory.write(seed, np.ones(1))
-        self._plans[key] = plan
-        if len(self._plans) > PLANS_KEPT:
-            self._plans.popitem(last=False)
-        return plan
 
     def _begin_training_forward(self, plan: Plan) -> None:
         self.step += 1

@@ -61,13 +61,16 @@ def test_shape_hints(shape, sample, data_format, hint):
     assert f"got {shape}" in str(error.value)
 
 
-@pytest.mark.parametrize("hint, given, sample, data_format", [
-    (lambda x: x[:, None], (5, 8, 8), (1, 8, 8), "NCHW"),
-    (lambda x: x[..., None], (5, 8, 8), (8, 8, 1), "NHWC"),
-    (lambda x: x[None, None], (8, 8), (1, 8, 8), "NCHW"),
-    (lambda x: x[None, ..., None], (8, 8), (8, 8, 1), "NHWC"),
-    (lambda x: x.reshape(-1, 1, 8, 8), (5, 64), (1, 8, 8), "NCHW"),
-])
+@pytest.mark.parametrize(
+    "hint, given, sample, data_format",
+    [
+        (lambda x: x[:, None], (5, 8, 8), (1, 8, 8), "NCHW"),
+        (lambda x: x[..., None], (5, 8, 8), (8, 8, 1), "NHWC"),
+        (lambda x: x[None, None], (8, 8), (1, 8, 8), "NCHW"),
+        (lambda x: x[None, ..., None], (8, 8), (8, 8, 1), "NHWC"),
+        (lambda x: x.reshape(-1, 1, 8, 8), (5, 64), (1, 8, 8), "NCHW"),
+    ],
+)
 def test_the_hints_work(hint, given, sample, data_format):
     assert check_samples(hint(images(*given)), sample, data_format=data_format).shape[1:] == sample
 
@@ -75,9 +78,7 @@ def test_the_hints_work(hint, given, sample, data_format):
 def test_shape_without_a_hint_says_what_is_needed():
     with pytest.raises(ShapeError) as error:
         check_samples(images(5, 3, 9, 9), IMAGE, name="validation x")
-    assert str(error.value) == (
-        'validation x must have shape (N, 1, 8, 8) (data_format="NCHW"), got (5, 3, 9, 9)'
-    )
+    assert str(error.value) == ('validation x must have shape (N, 1, 8, 8) (data_format="NCHW"), got (5, 3, 9, 9)')
 
 
 def test_nan_and_infinity_are_counted_and_placed():

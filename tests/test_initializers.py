@@ -46,7 +46,9 @@ def test_a_seed_fixes_the_weights(init):
 
 @pytest.mark.parametrize("init", ["he", None, True, [1]])
 def test_unknown_name_lists_the_names(init):
-    with pytest.raises(OptionError, match="init must be one of kaiming_normal, .*, zeros, or a standard deviation, got"):
+    with pytest.raises(
+        OptionError, match="init must be one of kaiming_normal, .*, zeros, or a standard deviation, got"
+    ):
         draw(init)
 
 

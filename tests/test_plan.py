@@ -93,7 +93,7 @@ def test_no_result_depends_on_what_the_arena_held_before(device):
     for poison in (0x00, 0xFF):
         model = digits_like(device)
         model.compile(SGD(lr=0.1))
-        plan = model._plan("train", 6)
+        plan = model._plans.get("train", 6)
         kept = {i: plan.value(i).copy() for i in plan.graph.sources}
         seeds = {k: v.copy() for k, v in plan.seeds.items()}
         plan._arrays.arena[...] = poison
@@ -141,7 +141,7 @@ def test_a_training_step_allocates_nothing():
     x, y = samples(32)
     model = digits_like("cpu")
     model.compile(SGD(lr=0.01, momentum=0.9))
-    plan = model._plan("train", 8)
+    plan = model._plans.get("train", 8)
     staged, labels = model._samples_and_labels(x, y, True)
     order = np.random.default_rng(0).permutation(32)
     _train(model, plan, staged, labels, order, 8)
@@ -166,7 +166,7 @@ def test_ten_thousand_steps_do_not_grow_memory():
     x, y = samples(32)
     model = Sequential(Conv2d(2, 3), ReLU(), MaxPool2d(2), Flatten(), Linear(10), input_shape=(1, 8, 8), device="cpu")
     model.compile(SGD(lr=1e-4))
-    plan = model._plan("train", 8)
+    plan = model._plans.get("train", 8)
     staged, labels = model._samples_and_labels(x, y, True)
     order = np.arange(32)
     _train(model, plan, staged, labels, order, 1000)

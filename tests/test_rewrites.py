@@ -113,13 +113,14 @@ def test_results_are_equal_with_and_without(device, dtype, tolerance):
 
 
 def test_folded_weights_follow_further_training():
-    model = Sequential(Conv2d(3, 3), BatchNorm(), Flatten(), Linear(2), input_shape=(1, 6, 6), device="reference", seed=1)
+    layers = Conv2d(3, 3), BatchNorm(), Flatten(), Linear(2)
+    model = Sequential(*layers, input_shape=(1, 6, 6), device="reference", seed=1)
     x, y = np.random.default_rng(0).standard_normal((8, 1, 6, 6)), np.arange(8) % 2
     model.compile("sgd")
     before = model.predict(x)
     model.fit(x, y, verbose=0)
     after = model.predict(x)
-    unfolded = model.to("reference")
-    unfolded.rewrite = False
+    unfolded = Sequential(*layers, input_shape=(1, 6, 6), device="reference", rewrite=False)
+    unfolded.load_state_dict(model.state_dict())
     assert np.abs(after - before).max() > 1e-4
     np.testing.assert_allclose(after, unfolded.predict(x), rtol=1e-5, atol=1e-6)

@@ -13,8 +13,8 @@ from .compile import helper, serial
 GRAIN = 8192
 """Elements per chunk: microseconds of work, and little enough to stay in a core's first cache."""
 
-SERIAL_BELOW = 32768
-"""Elements below which waking the other threads takes longer than they save."""
+SERIAL_BELOW = 65536
+"""Elements read or written once, below which waking the other threads takes longer than they save."""
 
 
 def build(kernel, work: int):

@@ -44,13 +44,17 @@ def check_labels(y, classes: int, rows: int, *, name: str = "y") -> np.ndarray:
     """
     y = _array(y, name)
     if y.ndim != 1:
-        raise ShapeError(f"{name} must be one label per sample, of shape ({rows},), got {y.shape}{_label_hint(y, name)}")
+        raise ShapeError(
+            f"{name} must be one label per sample, of shape ({rows},), got {y.shape}{_label_hint(y, name)}"
+        )
     if len(y) == 0:
         raise DataError(f"{name} is empty: at least one label is needed")
     if len(y) != rows:
         raise ShapeError(_length_message(rows, len(y), name))
     if y.dtype.kind not in "biu":
-        raise DataError(f"{name} must hold integer labels from 0 to {classes - 1}, got dtype {y.dtype}{_whole(y, name)}")
+        raise DataError(
+            f"{name} must hold integer labels from 0 to {classes - 1}, got dtype {y.dtype}{_whole(y, name)}"
+        )
     _check_range(y, classes, name)
     return np.ascontiguousarray(y, dtype=np.int64)
 
@@ -93,7 +97,9 @@ def _shape_hint(got: Shape, sample: Shape, name: str, data_format: str) -> str:
     other = (*sample[1:], sample[0]) if first else (sample[2], *sample[:2])
     pixels = sample[1:] if first else sample[:2]
     if got[1:] == other:
-        return f'these look like channels {"last" if first else "first"}: use data_format="{"NHWC" if first else "NCHW"}"'
+        return (
+            f'these look like channels {"last" if first else "first"}: use data_format="{"NHWC" if first else "NCHW"}"'
+        )
     if sample[0 if first else 2] == 1 and got[-2:] == pixels:
         if len(got) == 3:
             return f"the channel axis is missing: use {name}[{':, None' if first else '..., None'}]"
@@ -149,7 +155,7 @@ def _check_range(y: np.ndarray, classes: int, name: str) -> None:
     if not outside.any():
         return
     index = int(np.argmax(outside))
-    from_one = "; they count from 1: use {0} - 1".format(name) if y.min() == 1 and y.max() == classes else ""
+    from_one = f"; they count from 1: use {name} - 1" if y.min() == 1 and y.max() == classes else ""
     raise DataError(
         f"{name}[{index}] is {y[index]}, but labels must be from 0 to {classes - 1} for {classes} classes{from_one}"
     )

@@ -62,7 +62,7 @@ def read_labelled(path: str | PathLike, shape: Shape) -> tuple[np.ndarray, np.nd
 
 
 def _array(path: Path, names: tuple[str, ...], *, named: bool = False) -> np.ndarray:
-    """The array of an ``.npy``, or the one of an ``.npz`` that has one of these names (or, unless ``named``, no rival)."""
+    """The array of an ``.npy``; of an ``.npz`` the one with one of these names or, unless ``named``, the only one."""
     try:
         loaded = np.load(path, allow_pickle=False)
         if isinstance(loaded, np.ndarray):
@@ -123,7 +123,9 @@ def _arrange(x: np.ndarray, shape: Shape, path: Path) -> np.ndarray:
         return x[:, None]
     accepted = [f"(N, {channels}, {height}, {width})", f"(N, {height}, {width}, {channels})"]
     accepted += [f"(N, {height}, {width})", str(grey)] if channels == 1 else [str(first), str(last)]
-    raise DataError(f"{path} holds an array of shape {x.shape}; the model needs {', '.join(accepted[:-1])} or {accepted[-1]}")
+    raise DataError(
+        f"{path} holds an array of shape {x.shape}; the model needs {', '.join(accepted[:-1])} or {accepted[-1]}"
+    )
 
 
 def _decode(path: Path, shape: Shape) -> np.ndarray:
@@ -141,7 +143,9 @@ def _decode(path: Path, shape: Shape) -> np.ndarray:
             image = ImageOps.exif_transpose(opened)
             image.load()
     except UnidentifiedImageError:
-        raise DataError(f"{path} is no image that can be read; give .png, .jpg or another image, .npy or .npz") from None
+        raise DataError(
+            f"{path} is no image that can be read; give .png, .jpg or another image, .npy or .npz"
+        ) from None
     except Exception as error:
         raise DataError(f"cannot read {path}: {_why(error)}") from None
     image = _flatten(image).convert(IMAGE_MODES[channels])

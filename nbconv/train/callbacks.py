@@ -129,11 +129,15 @@ class EarlyStopping(Monitor):
         super().__init__(monitor, min_delta)
         self.patience = integer(patience, "patience", least=0)
         self.restore_best = restore_best
-        self._forget()
+        self.best_epoch: int | None = None
+        self.stopped_epoch: int | None = None
+        self._waited = 0
+        self._best_state: Any = None
 
     def on_train_begin(self):
         super().on_train_begin()
-        self._forget()
+        self.best_epoch = self.stopped_epoch = self._best_state = None
+        self._waited = 0
 
     def on_epoch_end(self, epoch, logs):
         if self.improved(logs):
@@ -151,12 +155,6 @@ class EarlyStopping(Monitor):
         if self._best_state is not None:
             self.model.load_state_dict(self._best_state)
             self._best_state = None
-
-    def _forget(self):
-        self.best_epoch: int | None = None
-        self.stopped_epoch: int | None = None
-        self._waited = 0
-        self._best_state = None
 
 
 class ModelCheckpoint(Monitor):

@@ -1,0 +1,251 @@
+"""Pooling on the CPU. Arrays are (N, H, W, C): inner loops run over channels, which are contiguous.
+
+A kernel gets its window as one tuple, (KH, KW, stride, stride, dilation, dilation, top, left). Backward gathers by rows
+of the input: a row belongs to one thread, and asks the windows that cover it in scan order, so that nothing races where
+windows overlap and sums come out the same every time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import prange
+
+from .chunks import build
+from .compile import helper, kernel
+from .device import empty
+
+CHANNEL_BLOCK = 256
+
+
+@kernel
+def _max_pool2d(x, window, out, argmax):
+    n_out, h_out, w_out, channels = out.shape
+    height, width = x.shape[1], x.shape[2]
+    kh, kw, sh, sw, dh, dw, top, left = window
+    for row in prange(n_out * h_out):
+        n, i = row // h_out, row % h_out
+        for j in range(w_out):
+            first = True
+            for a in range(kh):
+                h = i * sh - top + a * dh
+                if h < 0 or h >= height:
+                    continue
+                for b in range(kw):
+                    w = j * sw - left + b * dw
+                    if w < 0 or w >= width:
+                        continue
+                    if first:
+                        _take(x, h, w, a * kw + b, n, i, j, out, argmax)
+                        first = False
+                    else:
+                        _challenge(x, h, w, a * kw + b, n, i, j, out, argmax)
+            if first:  # a dilated window can see nothing but border
+                for c in range(channels):
+                    out[n, i, j, c] = -np.inf
+                    argmax[n, i, j, c] = 0
+
+
+@helper
+def _take(x, h, w, position, n, i, j, out, argmax):
+    """Let the pixel (h, w) be the maximum of window (i, j)."""
+    for c in range(x.shape[3]):
+        out[n, i, j, c] = x[n, h, w, c]
+        argmax[n, i, j, c] = position
+
+
+@helper
+def _challenge(x, h, w, position, n, i, j, out, argmax):
+    """Let the pixel win where it is larger, or the first NaN. Both outcomes are stored: a select, no branch."""
+    for c in range(x.shape[3]):
+        value, best = x[n, h, w, c], out[n, i, j, c]
+        wins = (not value <= best) & (best == best)
+        out[n, i, j, c] = value if wins else best
+        argmax[n, i, j, c] = position if wins else argmax[n, i, j, c]
+
+
+@kernel
+def _max_pool2d_backward(dy, argmax, window, dx):
+    h_out, w_out = dy.shape[1], dy.shape[2]
+    n_in, height, width, channels = dx.shape
+    kh, kw, sh, sw, dh, dw, top, left = window
+    for row in prange(n_in * height):
+        n, h = row // height, row % height
+        _zero_row(dx, n, h)
+        for a in range(kh - 1, -1, -1):
+            i = _window_seeing(h, a, sh, dh, top, h_out)
+            if i < 0:
+                continue
+            for j in range(w_out):
+                for b in range(kw):
+                    w = j * sw - left + b * dw
+                    if w < 0 or w >= width:
+                        continue
+                    for c in range(channels):
+                        won = argmax[n, i, j, c] == a * kw + b
+                        dx[n, h, w, c] += dy[n, i, j, c] if won else 0
+
+
+@kernel
+def _avg_pool2d(x, window, rows, columns, out):
+    n_out, h_out, w_out, channels = out.shape
+    height, width = x.shape[1], x.shape[2]
+    kh, kw, sh, sw, _, _, top, left = window
+    for row in prange(n_out * h_out):
+        n, i = row // h_out, row % h_out
+        _zero_row(out, n, i)
+        for j in range(w_out):
+            for h in range(max(0, i * sh - top), min(height, i * sh - top + kh)):
+                for w in range(max(0, j * sw - left), min(width, j * sw - left + kw)):
+                    for c in range(channels):
+                        out[n, i, j, c] += x[n, h, w, c]
+            divisor = rows[i] * columns[j]
+            for c in range(channels):
+                out[n, i, j, c] /= divisor
+
+
+@kernel
+def _avg_pool2d_backward(dy, window, rows, columns, dx):
+    h_out, w_out = dy.shape[1], dy.shape[2]
+    n_in, height, width, channels = dx.shape
+    kh, kw, sh, sw, dh, _, top, left = window
+    for row in prange(n_in * height):
+        n, h = row // height, row % height
+        _zero_row(dx, n, h)
+        for a in range(kh - 1, -1, -1):
+            i = _window_seeing(h, a, sh, dh, top, h_out)
+            if i < 0:
+                continue
+            for j in range(w_out):
+                divisor = rows[i] * columns[j]
+                for w in range(max(0, j * sw - left), min(width, j * sw - left + kw)):
+                    for c in range(channels):
+                        dx[n, h, w, c] += dy[n, i, j, c] / divisor
+
+
+@helper
+def _zero_row(array, n, h):
+    for w in range(array.shape[2]):
+        for c in range(array.shape[3]):
+            array[n, h, w, c] = 0
+
+
+@helper
+def _window_seeing(h, tap, stride, dilation, before, count):
+    """The window whose ``tap`` sees pixel ``h`` on this axis, or -1."""
+    start = h + before - tap * dilation
+    return start // stride if start >= 0 and start % stride == 0 and start // stride < count else -1
+
+
+@kernel
+def _global_avg_pool2d(x, sums, out):
+    """(N, H * W, C) to (N, C), summed in float64."""
+    n_in, pixels, channels = x.shape
+    blocks = (channels + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK
+    for task in prange(n_in * blocks):
+        n, first = task // blocks, task % blocks * CHANNEL_BLOCK
+        width = min(CHANNEL_BLOCK, channels - first)
+        for c in range(width):
+            sums[n, first + c] = 0
+        for pixel in range(pixels):
+            for c in range(width):
+                sums[n, first + c] += x[n, pixel, first + c]
+        for c in range(width):
+            out[n, first + c] = sums[n, first + c] / pixels
+
+
+@kernel
+def _global_avg_pool2d_backward(dy, dx):
+    n_in, pixels, channels = dx.shape
+    divisor = dx.dtype.type(pixels)
+    for n in prange(n_in):
+        for pixel in range(pixels):
+            for c in range(channels):
+                dx[n, pixel, c] = dy[n, c] / divisor
+
+
+def max_pool2d(op, x, *, out, argmax):
+    call, window = build(_max_pool2d, 4 * x.size), _window(op, x.shape)
+
+    def run():
+        call(x, window, out, argmax)
+
+    return run
+
+
+def max_pool2d_backward(op, dy, argmax, *, dx):
+    call, window = build(_max_pool2d_backward, 4 * dx.size), _window(op, dx.shape)
+
+    def run():
+        call(dy, argmax, window, dx)
+
+    return run
+
+
+def avg_pool2d(op, x, *, out):
+    call, window, divisors = build(_avg_pool2d, 2 * x.size), _window(op, x.shape), _divisors(op, x, out)
+
+    def run():
+        call(x, window, *divisors, out)
+
+    return run
+
+
+def avg_pool2d_backward(op, dy, *, dx):
+    call, window, divisors = build(_avg_pool2d_backward, 2 * dx.size), _window(op, dx.shape), _divisors(op, dx, dy)
+
+    def run():
+        call(dy, window, *divisors, dx)
+
+    return run
+
+
+def global_avg_pool2d(op, x, *, out):
+    n, height, width, channels = x.shape
+    call, x, sums = build(_global_avg_pool2d, x.size), _pixels(x), empty(out.shape, "float64")
+
+    def run():
+        call(x, sums, out)
+
+    return run
+
+
+def global_avg_pool2d_backward(op, dy, *, dx):
+    call, dx = build(_global_avg_pool2d_backward, dx.size), _pixels(dx)
+
+    def run():
+        call(dy, dx)
+
+    return run
+
+
+def _pixels(x):
+    """View (N, H, W, C) as (N, H * W, C)."""
+    n, height, width, channels = x.shape
+    return x.reshape(n, height * width, channels)
+
+
+def _window(op, shape):
+    top, _, left, _ = op.pads(shape)
+    return (*op.kernel_size, *op.stride, *getattr(op, "dilation", (1, 1)), top, left)
+
+
+def _divisors(op, x, out):
+    """What a window's sum is divided by, as a factor for its row and one for its column, in the plan's dtype."""
+    _, h_out, w_out, _ = out.shape
+    if op.divisor_override is not None:
+        return np.full(h_out, op.divisor_override, x.dtype), np.ones(w_out, x.dtype)
+    top, bottom, left, right = op.pads(x.shape)
+    return tuple(
+        _counted(count, size, k, s, before, after, op.count_include_pad).astype(x.dtype)
+        for count, size, k, s, before, after in (
+            (h_out, x.shape[1], op.kernel_size[0], op.stride[0], top, bottom),
+            (w_out, x.shape[2], op.kernel_size[1], op.stride[1], left, right),
+        )
+    )
+
+
+def _counted(count, size, kernel, stride, before, after, include_pad):
+    """How many pixels each window of one axis covers, of the image or of the image with its border."""
+    start = np.arange(count) * stride - before
+    first, last = (-before, size + after) if include_pad else (0, size)
+    return np.minimum(start + kernel, last) - np.maximum(start, first)

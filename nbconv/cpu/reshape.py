@@ -1,0 +1,62 @@
+"""Ops that move values and compute nothing, on the CPU."""
+
+from __future__ import annotations
+
+from numba import prange
+
+from .chunks import GRAIN, build, chunk_count, chunk_range, flat
+from .compile import kernel
+
+TILE = 16
+"""Rows and columns moved together in a transpose, so that both sides stay in the first cache."""
+
+
+@kernel
+def _copy(source, target):
+    for chunk in prange(chunk_count(source.size, GRAIN)):
+        for i in chunk_range(chunk, source.size, GRAIN):
+            target[i] = source[i]
+
+
+@kernel
+def _transpose(source, target):
+    """Transpose each matrix of a stack: (N, P, Q) to (N, Q, P)."""
+    n, height, width = source.shape
+    tiles = chunk_count(width, TILE)
+    for task in prange(n * tiles):
+        m, tile = task // tiles, task % tiles
+        left, right = tile * TILE, min(width, (tile + 1) * TILE)
+        for top in range(0, height, TILE):
+            for q in range(left, right):
+                for p in range(top, min(height, top + TILE)):
+                    target[m, q, p] = source[m, p, q]
+
+
+def copy(source, target):
+    """Bind the copy of a contiguous array to one of the same size; of an array to itself there is nothing to do."""
+    if source.ctypes.data == target.ctypes.data:
+        return lambda: None
+    call, source, target = build(_copy, source.size), flat(source), flat(target)
+    return lambda: call(source, target)
+
+
+def transpose(source, target):
+    """Bind the transpose of a stack of matrices, (N, P, Q) to (N, Q, P)."""
+    if 1 in source.shape[1:]:
+        return copy(source, target)
+    call = build(_transpose, 4 * source.size)
+    return lambda: call(source, target)
+
+
+def flatten(op, x, *, out):
+    if x.ndim == 2:
+        return copy(x, out)
+    n, height, width, channels = x.shape
+    return transpose(x.reshape(n, height * width, channels), out.reshape(n, channels, height * width))
+
+
+def flatten_backward(op, dy, *, dx):
+    if dx.ndim == 2:
+        return copy(dy, dx)
+    n, height, width, channels = dx.shape
+    return transpose(dy.reshape(n, channels, height * width), dx.reshape(n, height * width, channels))

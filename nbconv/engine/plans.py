@@ -1,0 +1,77 @@
+"""The plans of one model: made at the first need, one per use and batch size, the oldest dropped."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from ..ops.base import Op
+from .graph import Graph, append
+from .parameters import Parameters
+from .plan import Plan
+from .rewrites import for_inference, for_training
+
+KEPT = 8
+"""How many plans are kept; the one unused for longest goes first."""
+
+USES = ("predict", "evaluate", "train", "backward")
+"""Outputs at inference; loss and metrics too; a training step; a training step up to the caller's own loss."""
+
+
+class Plans:
+    """Plans by (use, batch size), over one set of parameters.
+
+    ``plans.get("train", 32)`` is the plan of a training step on 32 samples, for which ``compile`` was given a loss.
+    """
+
+    def __init__(self, graph: Graph, parameters: Parameters, *, rewrite: bool, seed: int, threads: int | None):
+        self._graph, self._parameters = graph, parameters
+        self._rewrite, self._seed, self._threads = rewrite, seed, threads
+        self._watched: tuple[Op, ...] = ()
+        self._update: Callable[[], None] | None = None
+        self._plans: OrderedDict[tuple, Plan] = OrderedDict()
+
+    def __len__(self):
+        return len(self._plans)
+
+    def compile(self, loss: Op, metrics: Sequence[Op], update: Callable[[], None]) -> None:
+        """Choose the loss, the metrics and the optimiser's call of the plans to come; raises if the loss does not fit."""
+        watched = (loss, *metrics)
+        append(self._graph, watched, self._graph.outputs[0])
+        self._watched, self._update = watched, update
+        self._plans.clear()
+
+    def get(self, use: str, batch: int, *, input_gradients: bool = False) -> Plan:
+        """Return the plan for a use (see ``USES``) and a number of samples."""
+        key = (use, batch, input_gradients)
+        if key not in self._plans:
+            self._plans[key] = self._make(use, batch, input_gradients)
+            if len(self._plans) > KEPT:
+                self._plans.popitem(last=False)
+        self._plans.move_to_end(key)
+        return self._plans[key]
+
+    def _make(self, use: str, batch: int, input_gradients: bool) -> Plan:
+        training = use in ("train", "backward")
+        graph = self._graph
+        if use in ("train", "evaluate"):
+            graph = append(graph, self._watched, graph.outputs[0])
+        graph = (for_training if training else for_inference)(graph, rewrite=self._rewrite)
+        loss = graph.outputs[len(self._graph.outputs) :][:1]
+        plan = Plan(
+            graph,
+            self._parameters,
+            batch,
+            training=training,
+            targets={"train": loss, "backward": graph.outputs}.get(use, ()),
+            input_gradients=input_gradients,
+            seed=self._seed,
+            threads=self._threads,
+            update=self._update if use == "train" else None,
+        )
+        if use == "train":
+            for seed in plan.seeds.values():
+                self._parameters.device.memory.write(seed, np.ones(1))
+        return plan
