@@ -2,8 +2,8 @@
 
 Images are (N, C, H, W), or (N, H, W, C) with ``data_format="NHWC"``; convolution weights are (K, C / groups, KH, KW),
 those of ``linear`` (out, in). All arrays of a call are float32 or all float64, and so is the result. A function
-``..._backward`` takes the gradient of the result first and returns the gradients of the operands. Bad shapes and options
-raise ``ShapeError``, ``OptionError`` or ``DataError`` before anything is computed.
+``..._backward`` takes the gradient of the result first and returns the gradients of the operands. Bad shapes and
+options raise ``ShapeError``, ``OptionError`` or ``DataError`` before anything is computed.
 
     y = conv2d(x, weight, bias, padding=1)                      # (2, 3, 8, 8), (16, 3, 3, 3), (16,) -> (2, 16, 8, 8)
     dx, dweight, dbias = conv2d_backward(dy, x, weight, padding=1)
@@ -200,7 +200,7 @@ def batch_norm_backward(
 
 
 def dropout(x, p=0.5, training=True, seed=0, step=0, device="cpu", data_format="NCHW"):
-    """Set values to zero with probability ``p`` and scale the others; the mask is a function of ``seed`` and ``step``."""
+    """Set values to zero with probability ``p``, scale the others; ``seed`` and ``step`` decide which."""
     return _dropout(x, p, training, seed, step, device, data_format).forward()
 
 

@@ -29,7 +29,7 @@ from .ops.optimizer import SGD, Adam, AdamW, Optimizer
 from .ops.shapes import integer
 from .train import loop
 from .train.callbacks import Callback, History
-from .train.initializers import initialize
+from .train.initializers import initial_values
 from .train.progress import ProgressBar
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
@@ -110,20 +110,15 @@ class Model:
         shapes = self.graph.shapes(1)
         for position in self.graph.steps:
             node = self.graph.nodes[position]
-            inputs = [shapes[i] for i in node.inputs]
             rng = np.random.default_rng((self.seed, position))
-            for name, shape in {**node.op.param_shapes(*inputs), **node.op.state_shapes(*inputs)}.items():
-                if hasattr(node.op, "fans") and name == "weight":
-                    value = initialize(node.op.init, shape, node.op.fans(*inputs), rng)
-                else:
-                    value = np.full(shape, float(name in ("weight", "running_var")))
+            for name, value in initial_values(node.op, [shapes[i] for i in node.inputs], rng).items():
                 self.device.memory.write(self.parameters.view((node.name, name)), value.astype(self.dtype))
 
     # training
 
     def compile(
         self,
-        optimizer: Optimizer | str = "sgd",
+        optimizer: Op | str = "sgd",
         loss: Op | str = "cross_entropy",
         metrics: Sequence[Op | str] = ("accuracy",),
     ) -> None:
@@ -132,13 +127,13 @@ class Model:
         The optimiser starts anew. Raises ``OptionError`` for a name that is none of the choices, and ``ShapeError`` for
         a loss that does not fit the output.
         """
-        optimizer = _make(optimizer, "optimizer", OPTIMIZERS, Optimizer)
+        optimizer_op = _make(optimizer, "optimizer", OPTIMIZERS, Optimizer)
         loss_op = _make(loss, "loss", LOSSES, Op)
         metric_ops = tuple(_make(metric, "metrics", METRICS, Op) for metric in metrics)
         if len(self.graph.outputs) != 1:
             raise GraphError("training with a loss needs a model with one output; use forward and backward for several")
         with self._lock:
-            update = Update(optimizer, self.parameters)
+            update = Update(optimizer_op, self.parameters)
             self._plans.compile(loss_op, metric_ops, update.call)
             self._loss, self._metrics, self._update = loss_op, metric_ops, update
 
@@ -210,7 +205,7 @@ class Model:
 
         def train_batch(index):
             with self._lock:
-                plan = self._plans.get("train", index.stop - index.start if isinstance(index, slice) else len(index))
+                plan = self._plans.get("train", _count(index))
                 return loop.Batch(plan.batch, self._train_step(plan, samples, labels, index))
 
         return loop.fit(
@@ -295,8 +290,8 @@ class Model:
                 mean.add(loop.Batch(plan.batch, self._scalars(plan)))
         return mean.means()
 
-    def _inference(self, use: str, arrays, index: slice) -> Plan:
-        plan = self._plans.get(use, index.stop - index.start)
+    def _inference(self, use: str, arrays, index: np.ndarray | slice) -> Plan:
+        plan = self._plans.get(use, _count(index))
         plan.refresh(self._version)
         self._stage(plan, arrays, index)
         plan.forward()
@@ -405,7 +400,7 @@ class Model:
         copy._build(self.graph, device, self.dtype, self.seed, self.data_format, self.rewrite, self.threads)
         return copy
 
-    def _resume(self, optimizer: Optimizer, loss: Op, metrics: Sequence[Op], arrays: Mapping[str, np.ndarray]) -> None:
+    def _resume(self, optimizer: Op, loss: Op, metrics: Sequence[Op], arrays: Mapping[str, np.ndarray]) -> None:
         """Compile, then put the optimiser's state back."""
         self.compile(optimizer, loss, metrics)
         for name, arena in self._compiled().state.items():
@@ -424,7 +419,8 @@ class Model:
     @property
     def input_shapes(self) -> list[Shape]:
         """The shape of one sample of each input, in the model's data format."""
-        return [outside(self.graph.nodes[i].op.shape, self.data_format) for i in self.graph.sources]
+        shapes = self.graph.shapes(1)
+        return [outside(shapes[i][1:], self.data_format) for i in self.graph.sources]
 
     def _compiled(self) -> Update:
         if self._update is None:
@@ -481,7 +477,7 @@ class Model:
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise DataError("validation_data must be a pair (x, y)")
         try:
-            samples, labels = self._samples_and_labels(*data, check_finite)
+            samples, labels = self._samples_and_labels(data[0], data[1], check_finite)
         except NbconvError as error:
             raise type(error)(f"validation_data: {error}") from None
         batches = Batches(len(labels), max(batch_size, 256), shuffle=False)
@@ -521,20 +517,25 @@ def load(path: str | PathLike, device: str | Device = "auto", threads: int | Non
     try:
         graph = serialize.graph_from_dict(description["graph"])
         model = Model.__new__(Model)
-        options = (description[key] for key in ("dtype", "seed", "data_format"))
-        model._build(graph, target, *options, True, threads)
+        dtype, seed, data_format = (description[key] for key in ("dtype", "seed", "data_format"))
+        model._build(graph, target, dtype, seed, data_format, True, threads)
         model.load_state_dict({name: a for name, a in arrays.items() if not name.startswith("optimizer.")})
         model.step, model.epochs_trained = description["step"], description["epochs_trained"]
         training = description.get("training")
         if training:
-            ops = [serialize.op_from_dict(training[key]) for key in ("optimizer", "loss")]
-            metrics = [serialize.op_from_dict(metric) for metric in training["metrics"]]
-            model._resume(ops[0], ops[1], metrics, arrays)
+            optimizer, loss, *metrics = map(
+                serialize.op_from_dict, (training["optimizer"], training["loss"], *training["metrics"])
+            )
+            model._resume(optimizer, loss, metrics, arrays)
             model.lr, model._compiled().count = training["lr"], training["count"]
     except (NbconvError, KeyError, TypeError) as error:
         detail = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise FileFormatError(f"{path} does not hold a net that fits its arrays: {detail}") from None
     return model
+
+
+def _count(index: np.ndarray | slice) -> int:
+    return index.stop - index.start if isinstance(index, slice) else len(index)
 
 
 def _symbols(values, name: str) -> list[Symbol]:

@@ -10,16 +10,18 @@ from .compile import kernel
 
 @kernel
 def _relu(x, out):
+    zero = out.dtype.type(0)
     for chunk in prange(chunk_count(x.size, GRAIN)):
         for i in chunk_range(chunk, x.size, GRAIN):
-            out[i] = 0 if x[i] <= 0 else x[i]  # this way round, NaN stays
+            out[i] = zero if x[i] <= 0 else x[i]  # this way round, NaN stays
 
 
 @kernel
 def _relu_backward(dy, out, dx):
+    zero = dx.dtype.type(0)
     for chunk in prange(chunk_count(dy.size, GRAIN)):
         for i in chunk_range(chunk, dy.size, GRAIN):
-            dx[i] = 0 if out[i] <= 0 else dy[i]
+            dx[i] = zero if out[i] <= 0 else dy[i]
 
 
 def relu(op, x, *, out):

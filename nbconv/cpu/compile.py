@@ -37,10 +37,15 @@ def kernel(function):
     return _cached(function, "parallel", parallel=True, nogil=True)
 
 
+def sequential(function):
+    """Compile a function for one thread, for what is too little to be shared: ``prange`` means ``range``."""
+    return _cached(function, "sequential", nogil=True)
+
+
 @cache
 def serial(compiled):
-    """Return the same kernel for one thread: ``prange`` means ``range``, and no thread is woken."""
-    return _cached(compiled.py_func, "serial", nogil=True)
+    """Return a kernel as it is for one thread."""
+    return sequential(compiled.py_func)
 
 
 def helper(function):

@@ -10,12 +10,14 @@ The difference is exact where it matters, around the mean; what rounding took fr
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 from numba import prange
 
 from ..ops.base import Buffer
 from .chunks import build, rows
-from .compile import helper, kernel
+from .compile import helper, kernel, sequential
 
 PIECE = 32768
 """Elements per piece: what stays in a core's second cache between the two passes."""
@@ -59,43 +61,166 @@ def _piece_statistics(x, first, last, mean, spread):
             spread[c] += distance * distance
 
 
+@sequential
+def _learn(mean, variance, n, momentum, running_mean, running_var):
+    """Move the running values towards this batch's, where these are finite; the variance learnt is the unbiased one."""
+    for c in range(mean.size):
+        if np.isfinite(mean[c]) and np.isfinite(variance[c]):
+            running_mean[c] = (1 - momentum) * running_mean[c] + momentum * mean[c]
+            running_var[c] = (1 - momentum) * running_var[c] + momentum * variance[c] * n / (n - 1)
+
+
+@sequential
+def _forward_map(mean, variance, eps, weight, bias, inv_std, maps):
+    """out = (x - centre) * scale + shift."""
+    centre, scale, shift = maps
+    for c in range(mean.size):
+        inv_std[c] = 1 / np.sqrt(variance[c] + eps)
+        centre[c] = mean[c]
+        scale[c] = inv_std[c] * weight[c]
+        shift[c] = bias[c] - (mean[c] - centre[c]) * inv_std[c] * weight[c]
+
+
+@sequential
+def _backward_map(mean, inv_std, weight, sums, n, maps):
+    """dx = scale * dy + slope * (x - centre) + shift, where the batch's mean and variance depend on x too."""
+    total, product = sums
+    centre, scale, slope, shift = maps
+    for c in range(mean.size):
+        factor = inv_std[c] * weight[c]
+        along = -factor * inv_std[c] * inv_std[c] * product[c] / n
+        centre[c] = mean[c]
+        scale[c] = factor
+        slope[c] = along
+        shift[c] = -factor * total[c] / n - along * (mean[c] - centre[c])
+
+
 @kernel
-def _normalize(x, piece_rows, centre, scale, shift, relu, out):
+def _normalize(x, piece_rows, maps, relu, out):
     n, channels = x.shape
+    centre, scale, shift = maps
+    zero = out.dtype.type(0)
     for p in prange((n + piece_rows - 1) // piece_rows):
         for r in range(p * piece_rows, min(n, (p + 1) * piece_rows)):
             for c in range(channels):
                 y = (x[r, c] - centre[c]) * scale[c] + shift[c]
-                out[r, c] = 0 if relu & (y <= 0) else y
+                out[r, c] = zero if relu & (y <= zero) else y
 
 
 @kernel
-def _gradient_sums(dy, x, out, relu, mean, piece_rows, piece_sum, piece_product, total, product):
+def _gradient_sums(dy, x, out, relu, mean, piece_rows, pieces, sums):
     """Sums of dy and of dy * (x - mean) for each channel; dy counts where the ReLU let it pass."""
     n, channels = x.shape
-    pieces = piece_sum.shape[0]
-    for p in prange(pieces):
+    (piece_total, piece_product), (total, product) = pieces, sums
+    zero = dy.dtype.type(0)
+    for p in prange(piece_total.shape[0]):
         for c in range(channels):
-            piece_sum[p, c], piece_product[p, c] = 0, 0
+            piece_total[p, c], piece_product[p, c] = 0, 0
         for r in range(p * piece_rows, min(n, (p + 1) * piece_rows)):
             for c in range(channels):
-                g = 0 if relu & (out[r, c] <= 0) else dy[r, c]
-                piece_sum[p, c] += g
+                g = zero if relu & (out[r, c] <= zero) else dy[r, c]
+                piece_total[p, c] += g
                 piece_product[p, c] += g * (x[r, c] - mean[c])
     for c in range(channels):
         total[c], product[c] = 0, 0
-    for p in range(pieces):
+    for p in range(piece_total.shape[0]):
         for c in range(channels):
-            total[c] += piece_sum[p, c]
+            total[c] += piece_total[p, c]
             product[c] += piece_product[p, c]
 
 
 @kernel
-def _input_gradient(dy, x, out, relu, piece_rows, centre, scale, slope, shift, dx):
-    """dx = scale * dy + slope * (x - centre) + shift."""
+def _input_gradient(dy, x, out, relu, training, piece_rows, maps, dx):
     n, channels = x.shape
+    centre, scale, slope, shift = maps
+    zero = dx.dtype.type(0)
     for p in prange((n + piece_rows - 1) // piece_rows):
         for r in range(p * piece_rows, min(n, (p + 1) * piece_rows)):
             for c in range(channels):
-                g = 0 if relu & (out[r, c] <= 0) else dy[r, c]
-                dx[r, c] = g * scale[c] + (x[r, c] - centre[c]) * slope[c] + shift[c]
+                g = zero if relu & (out[r, c] <= zero) else dy[r, c]
+                through_statistics = (x[r, c] - centre[c]) * slope[c] + shift[c]
+                dx[r, c] = g * scale[c] + (through_statistics if training else zero)
+
+
+def batch_norm(op, x, weight, bias, running_mean, running_var, *, out, mean, inv_std, scratch):
+    x, out = rows(x), rows(out)
+    n, channels = x.shape
+    weight, bias = _or_constant(weight, 1, x), _or_constant(bias, 0, x)
+    normalize, piece_rows, relu = build(_normalize, 2 * x.size), _piece_rows(channels), op.activation == "relu"
+    variance, maps = scratch["variance"], tuple(scratch["maps"])
+
+    if op.training:
+        statistics = build(_statistics, 2 * x.size)
+
+        def measure():
+            statistics(x, piece_rows, scratch["piece_mean"], scratch["piece_spread"], mean, variance)
+            _learn(mean, variance, n, float(op.momentum), running_mean, running_var)
+    else:
+
+        def measure():
+            np.copyto(mean, running_mean)
+            np.copyto(variance, running_var)
+
+    def run():
+        measure()
+        _forward_map(mean, variance, float(op.eps), weight, bias, inv_std, maps)
+        normalize(x, piece_rows, maps, relu, out)
+
+    return run
+
+
+def batch_norm_backward(op, dy, x, weight, out, mean, inv_std, *, dx, dweight, dbias, scratch):
+    dy, x = rows(dy), rows(x)
+    n, channels = x.shape
+    relu, piece_rows = op.activation == "relu", _piece_rows(channels)
+    out = rows(out) if relu else dy  # not looked at
+    weight = _or_constant(weight, 1, x)
+    gradient_sums = build(_gradient_sums, 3 * x.size)
+    pieces, sums, maps = (
+        (scratch["piece_total"], scratch["piece_product"]),
+        tuple(scratch["sums"]),
+        tuple(scratch["maps"]),
+    )
+
+    def run_sums():
+        gradient_sums(dy, x, out, relu, mean, piece_rows, pieces, sums)
+        if dbias is not None:
+            np.copyto(dbias, sums[0], casting="same_kind")
+        if dweight is not None:
+            np.multiply(sums[1], inv_std, out=dweight, casting="same_kind")
+
+    if dx is None:
+        return run_sums
+    input_gradient, dx = build(_input_gradient, 3 * x.size), rows(dx)
+
+    def run():
+        run_sums()
+        _backward_map(mean, inv_std, weight, sums, n, maps)
+        input_gradient(dy, x, out, relu, op.training, piece_rows, maps, dx)
+
+    return run
+
+
+def forward_scratch(op, dtype, x):
+    statistics = {name: _pieces(x) for name in ("piece_mean", "piece_spread")} if op.training else {}
+    return {"variance": Buffer((x[-1],), "float64"), "maps": Buffer((3, x[-1]), dtype), **statistics}
+
+
+def backward_scratch(op, dtype, x):
+    pieces = {name: _pieces(x) for name in ("piece_total", "piece_product")}
+    return {"sums": Buffer((2, x[-1]), "float64"), "maps": Buffer((4, x[-1]), dtype), **pieces}
+
+
+def _piece_rows(channels):
+    return max(1, PIECE // channels)
+
+
+def _pieces(x):
+    """One number per piece and channel."""
+    *leading, channels = x
+    return Buffer((-(-prod(leading) // _piece_rows(channels)), channels), "float64")
+
+
+def _or_constant(param, value, x):
+    """The parameter, or what stands for it in an op that has none."""
+    return np.full(x.shape[1], value, x.dtype) if param is None else param

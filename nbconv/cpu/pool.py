@@ -68,6 +68,7 @@ def _max_pool2d_backward(dy, argmax, window, dx):
     h_out, w_out = dy.shape[1], dy.shape[2]
     n_in, height, width, channels = dx.shape
     kh, kw, sh, sw, dh, dw, top, left = window
+    zero = dx.dtype.type(0)
     for row in prange(n_in * height):
         n, h = row // height, row % height
         _zero_row(dx, n, h)
@@ -82,7 +83,7 @@ def _max_pool2d_backward(dy, argmax, window, dx):
                         continue
                     for c in range(channels):
                         won = argmax[n, i, j, c] == a * kw + b
-                        dx[n, h, w, c] += dy[n, i, j, c] if won else 0
+                        dx[n, h, w, c] += dy[n, i, j, c] if won else zero
 
 
 @kernel
@@ -200,7 +201,6 @@ def avg_pool2d_backward(op, dy, *, dx):
 
 
 def global_avg_pool2d(op, x, *, out):
-    n, height, width, channels = x.shape
     call, x, sums = build(_global_avg_pool2d, x.size), _pixels(x), empty(out.shape, "float64")
 
     def run():

@@ -6,29 +6,32 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from ..errors import GraphError, NbconvError, OptionError, ShapeError
-from ..ops.base import Op, Shape, Symbol, describe
+from ..ops.base import Layer, Op, Shape, Symbol, describe
 
 DATA_FORMATS = ("NCHW", "NHWC")
 
 
-class Source(NamedTuple):
+@dataclass(frozen=True)
+class Source(Op):
     """Where values enter a graph: the shape of one sample, channels last, and "float" or "int64" for labels."""
 
     shape: Shape
     dtype: str = "float"
 
+    inputs: ClassVar = ()
+
 
 class Node(NamedTuple):
-    """One step of a net: an op, or a source, and the positions of the nodes that it reads.
+    """One step of a net: an op, which may be a source, and the positions of the nodes that it reads.
 
     ``folded`` is the name and op of a batch norm whose arithmetic went into this node's weights (see ``rewrites``).
     """
 
     name: str
-    op: Op | Source
+    op: Op
     inputs: tuple[int, ...] = ()
     folded: tuple[str, Op] | None = None
 
@@ -147,7 +150,7 @@ def chain(source: Symbol, layers: Sequence) -> Symbol:
     """Feed a value through layers one after another; an error names the layer and its index."""
     value = source
     for index, layer in enumerate(layers):
-        if not callable(layer) or not isinstance(layer, Op):
+        if not isinstance(layer, Layer):
             hint = f"; write {layer.__name__}(...)" if isinstance(layer, type) else ""
             raise GraphError(f"layer {index} is {layer!r}, which is no layer{hint}")
         value = layer(value)
@@ -159,8 +162,7 @@ def append(graph: Graph, ops: Sequence[Op], target: int) -> Graph:
     sample = graph.shapes(1)[target][1:-1]
     nodes = [*graph.nodes, Node("labels", Source(sample, "int64"))]
     labels = len(graph.nodes)
-    for op in ops:
-        nodes.append(Node(type(op).__name__, op, (target, labels)))
+    nodes += [Node(type(op).__name__, op, (target, labels)) for op in ops]
     added = Graph(tuple(nodes), (*graph.outputs, *range(labels + 1, len(nodes))))
     try:
         added.shapes(1)

@@ -102,8 +102,8 @@ class Parameters:
         missing, unknown = wanted.keys() - given.keys(), given.keys() - wanted.keys()
         if missing or unknown:
             raise DataError(
-                f"the arrays do not match the net: missing {sorted(missing) or 'none'}, unknown {sorted(unknown) or 'none'}; "
-                f"the net has {list(wanted)}"
+                f"the arrays do not match the net: missing {sorted(missing) or 'none'}, "
+                f"unknown {sorted(unknown) or 'none'}; the net has {list(wanted)}"
             )
         ready = {key: self._checked(name, given[name], self.shape(key)) for name, key in wanted.items()}
         for key, value in ready.items():

@@ -136,7 +136,7 @@ class Plan:
         return MemoryReport(self._arrays.nbytes, self._arrays.without_reuse, sum(flat.nbytes for flat in flats))
 
     def first_nonfinite(self) -> str | None:
-        """Run step by step on the values staged now, and say where a NaN or infinity first appears; ``None`` if nowhere.
+        """Run step by step on the values staged now, and say where something is first not finite; ``None`` if nowhere.
 
         Running statistics are put back afterwards.
         """

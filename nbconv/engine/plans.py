@@ -37,7 +37,7 @@ class Plans:
         return len(self._plans)
 
     def compile(self, loss: Op, metrics: Sequence[Op], update: Callable[[], None]) -> None:
-        """Choose the loss, the metrics and the optimiser's call of the plans to come; raises if the loss does not fit."""
+        """Choose the loss, the metrics and the optimiser's call; raises ``ShapeError`` if the loss does not fit."""
         watched = (loss, *metrics)
         append(self._graph, watched, self._graph.outputs[0])
         self._watched, self._update = watched, update

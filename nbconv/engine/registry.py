@@ -8,9 +8,9 @@ computed from its parameters alone, once as long as they do not change.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from typing import NamedTuple
 
 from ..errors import DeviceError, UnsupportedOp
 from ..ops.base import Buffer, Op, Shape
@@ -18,7 +18,8 @@ from ..ops.base import Buffer, Op, Shape
 DEVICES = ("reference", "cpu")
 
 
-class Device(NamedTuple):
+@dataclass(frozen=True)
+class Device:
     """A device by name: the package with its kernels, and which of several units of hardware is meant."""
 
     name: str

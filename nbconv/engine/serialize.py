@@ -37,7 +37,7 @@ def op_from_dict(description: Mapping) -> Op:
 
 def graph_to_dict(graph: Graph) -> dict:
     """The nodes and outputs of a graph that no rewrite has touched."""
-    nodes = []
+    nodes: list[dict] = []
     for node in graph.nodes:
         if isinstance(node.op, Source):
             nodes.append({"name": node.name, "input": node.op.shape})

@@ -47,7 +47,7 @@ class Storage:
 
     def gradient(self, gradient: Gradient):
         """The array of a gradient, or of a part of one."""
-        return self._arrays[("gradient", *gradient)]
+        return self._arrays[_gradient(gradient)]
 
     def named(self, kind: str, node: int) -> dict:
         """The arrays of one kind that belong to a node, by name: ``named("saved", 3)``."""
@@ -70,7 +70,7 @@ class Storage:
 
     def _touches(self, step: Forward | Backward | Accumulate) -> list[Key]:
         if isinstance(step, Accumulate):
-            return [("gradient", step.value), ("gradient", *step.part)]
+            return [("gradient", step.value), _gradient(step.part)]
         node = self._graph.nodes[step.node]
         if isinstance(step, Forward):
             values: list[Key] = [("value", i) for i in (step.node, *node.inputs)]
@@ -79,13 +79,13 @@ class Storage:
         values = [("value", i) for name, i in zip(node.op.inputs, node.inputs, strict=True) if name in reads]
         values += [("value", step.node)] if "out" in reads else []
         saved = [key for key in self._keys("saved", step.node) if key[2] in reads]
-        gradients = [("gradient", step.node), *(("gradient", *gradient) for gradient in step.writes.values())]
+        gradients = [("gradient", step.node), *map(_gradient, step.writes.values())]
         return [*values, *saved, *gradients, *self._keys("backward", step.node)]
 
     def _kept(self, keep_prepared: bool) -> list[Key]:
         graph = self._graph
         kept: list[Key] = [("value", i) for i in (*graph.sources, *graph.outputs)]
-        kept += [("gradient", *seed) for seed in self._schedule.seeds.values()]
+        kept += [_gradient(seed) for seed in self._schedule.seeds.values()]
         kept += [("gradient", i) for i in graph.sources if ("gradient", i) in self._buffers]
         kept += [key for key in self._buffers if key[0] == "prepared" and keep_prepared]
         return kept
@@ -111,8 +111,12 @@ def _buffers(graph: Graph, schedule: Schedule, batch: int, device: Device, dtype
         }
         buffers.update({(kind, position, name): b for kind, named in kinds.items() for name, b in named.items()})
     for gradient in schedule.gradients():
-        buffers[("gradient", *gradient)] = buffers["value", gradient[0]]
+        buffers[_gradient(gradient)] = buffers["value", gradient[0]]
     return {key: Buffer(b.shape, dtype if b.dtype == "float" else b.dtype) for key, b in buffers.items()}
+
+
+def _gradient(gradient: Gradient) -> Key:
+    return ("gradient", *gradient)
 
 
 def _nbytes(buffer: Buffer) -> int:

@@ -50,6 +50,8 @@ class Op:
     """Whether kernels take ``scratch``, a dict of arrays that the device asks for in its ``SCRATCH`` table."""
     out_dtype: ClassVar[str | None] = None
     """The dtype of ``out`` where it is not that of the inputs."""
+    starts_at_one: ClassVar[tuple[str, ...]] = ()
+    """Parameters and state whose initial value is 1; others start at 0, a ``weight`` by the layer's ``init``."""
     canonical_axes: ClassVar[dict[str, tuple[int, ...]]] = {}
     """Axes that take a parameter from the layout inside to PyTorch's: ``np.transpose(weight, axes)``."""
 
@@ -60,6 +62,10 @@ class Op:
     def param_shapes(self, *shapes: Shape) -> dict[str, Shape]:
         """The parameters present in this form of the op, in the layout inside."""
         return {}
+
+    def fans(self, *shapes: Shape) -> tuple[int, int]:
+        """Inputs that feed one output, and outputs that one input feeds: (fan_in, fan_out) of ``weight``."""
+        return 1, 1
 
     def state_shapes(self, *shapes: Shape) -> dict[str, Shape]:
         """The state arrays present in this form of the op."""

@@ -109,7 +109,8 @@ class Conv2d(Layer):
                 (h, w), self.kernel_size, self.stride, ((top, bottom), (left, right)), self.dilation, AXES, strict=True
             )
         )
-        return n, *sizes, self.out_channels
+        h_out, w_out = sizes
+        return n, h_out, w_out, self.out_channels
 
     def out_shape(self, x: Shape) -> Shape:
         shape = self.conv_shape(x)
@@ -123,7 +124,6 @@ class Conv2d(Layer):
         return shapes
 
     def fans(self, x: Shape) -> tuple[int, int]:
-        """Inputs that feed one output, and outputs that one input feeds: (fan_in, fan_out)."""
         taps = prod(self.kernel_size)
         return taps * x[3] // self.groups, taps * self.out_channels // self.groups
 

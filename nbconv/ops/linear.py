@@ -66,7 +66,6 @@ class Linear(Layer):
         return shapes
 
     def fans(self, x: Shape) -> tuple[int, int]:
-        """Inputs that feed one output, and outputs that one input feeds: (fan_in, fan_out)."""
         return x[1], self.out_features
 
     def reads_in_backward(self):

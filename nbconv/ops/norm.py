@@ -51,6 +51,7 @@ class BatchNorm(Layer):
     state: ClassVar = ("running_mean", "running_var")
     saved: ClassVar = ("mean", "inv_std")
     backward_reads: ClassVar = ("x", "weight", "out", "mean", "inv_std")
+    starts_at_one: ClassVar = ("weight", "running_var")
     uses_scratch: ClassVar = True
 
     def __post_init__(self):
@@ -75,8 +76,8 @@ class BatchNorm(Layer):
         return {"mean": Buffer((x[-1],), "float64"), "inv_std": Buffer((x[-1],), "float64")}
 
     def reads_in_backward(self):
-        unused = ("out",) if self.activation is None else ()
-        return tuple(name for name in self.backward_reads if name not in unused)
+        used = {"x", "mean", "inv_std"} | ({"weight"} if self.affine else set()) | ({"out"} if self.activation else set())
+        return tuple(name for name in self.backward_reads if name in used)
 
     def check_batch(self, x: Shape) -> None:
         if self.training and prod(x[:-1]) < 2:

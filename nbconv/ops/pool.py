@@ -32,6 +32,10 @@ class _Pool2d(Layer):
         for name, value in ("kernel_size", kernel), ("stride", stride), ("padding", padding):
             object.__setattr__(self, name, value)
 
+    def options(self) -> dict:
+        same = {"stride"} if self.stride == self.kernel_size else set()
+        return {name: value for name, value in super().options().items() if name not in same}
+
     def _window(self) -> tuple[tuple[int, int], bool]:
         """The dilation, and whether a last window may hang over the edge."""
         raise TypeError(f"{type(self).__name__} does not define _window")

@@ -35,5 +35,5 @@ KERNELS = {
     Adam: (optimizer.adam, None),
     AdamW: (optimizer.adam, None),
 }
-SCRATCH = {}
-PREPARE = {}
+SCRATCH: dict = {}
+PREPARE: dict = {}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import sqrt
 from numbers import Real
 
 import numpy as np
 
 from ..errors import OptionError
-from ..ops.base import Shape
+from ..ops.base import Op, Shape
 
 Fans = tuple[int, int]
 
@@ -31,6 +31,18 @@ def initialize(init: str | float, shape: Shape, fans: Fans, rng: np.random.Gener
     if not isinstance(init, str) or init not in INITIALIZERS:
         raise OptionError(f"init must be one of {', '.join(INITIALIZERS)}, or a standard deviation, got {init!r}")
     return INITIALIZERS[init](shape, fans, rng)
+
+
+def initial_values(op: Op, inputs: Sequence[Shape], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return the first value of every parameter and state array of an op on inputs of these shapes, in float64."""
+    values: dict[str, np.ndarray] = {}
+    for name, shape in {**op.param_shapes(*inputs), **op.state_shapes(*inputs)}.items():
+        init = getattr(op, "init", None)
+        if name == "weight" and init is not None:
+            values[name] = initialize(init, shape, op.fans(*inputs), rng)
+        else:
+            values[name] = np.full(shape, float(name in op.starts_at_one))
+    return values
 
 
 def kaiming_normal(shape: Shape, fans: Fans, rng: np.random.Generator) -> np.ndarray:

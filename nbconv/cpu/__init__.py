@@ -1,0 +1,38 @@
+"""The CPU device: kernels in Numba, for as many threads and as wide vectors as there are."""
+
+from ..ops.activation import ReLU
+from ..ops.dropout import Dropout
+from ..ops.loss import CrossEntropy
+from ..ops.merge import Add
+from ..ops.metric import Accuracy
+from ..ops.norm import BatchNorm
+from ..ops.optimizer import SGD, Adam, AdamW
+from ..ops.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from ..ops.reshape import Flatten
+from . import activation, device, dropout, loss, merge, metric, norm, optimizer, pool, reshape
+
+__all__ = ["KERNELS", "PREPARE", "SCRATCH", "device"]
+
+KERNELS = {
+    MaxPool2d: (pool.max_pool2d, pool.max_pool2d_backward),
+    AvgPool2d: (pool.avg_pool2d, pool.avg_pool2d_backward),
+    GlobalAvgPool2d: (pool.global_avg_pool2d, pool.global_avg_pool2d_backward),
+    BatchNorm: (norm.batch_norm, norm.batch_norm_backward),
+    ReLU: (activation.relu, activation.relu_backward),
+    Flatten: (reshape.flatten, reshape.flatten_backward),
+    Dropout: (dropout.dropout, dropout.dropout_backward),
+    Add: (merge.add, merge.add_backward),
+    CrossEntropy: (loss.cross_entropy, loss.cross_entropy_backward),
+    Accuracy: (metric.accuracy, None),
+    SGD: (optimizer.sgd, None),
+    Adam: (optimizer.adam, None),
+    AdamW: (optimizer.adam, None),
+}
+SCRATCH = {
+    BatchNorm: (norm.forward_scratch, norm.backward_scratch),
+    CrossEntropy: (loss.forward_scratch, None),
+    SGD: (optimizer.scratch, None),
+    Adam: (optimizer.scratch, None),
+    AdamW: (optimizer.scratch, None),
+}
+PREPARE = {}

@@ -1,0 +1,96 @@
+"""Optimisers on the CPU: one update of all parameters, as flat arrays."""
+
+from __future__ import annotations
+
+from math import inf
+
+import numpy as np
+from numba import prange
+
+from ..ops.base import Buffer
+from .chunks import GRAIN, build, chunk_count, chunk_range
+from .compile import kernel
+
+
+@kernel
+def _norm(grad, piece_squares, out):
+    """The L2 norm of the gradient, summed in float64."""
+    for chunk in prange(piece_squares.size):
+        total = 0.0
+        for i in chunk_range(chunk, grad.size, GRAIN):
+            total += np.float64(grad[i]) * np.float64(grad[i])
+        piece_squares[chunk] = total
+    total = 0.0
+    for chunk in range(piece_squares.size):
+        total += piece_squares[chunk]
+    out[0] = np.sqrt(total)
+
+
+@kernel
+def _sgd(param, grad, velocity, factors, nesterov):
+    number = param.dtype.type
+    rate, clip, momentum, weight_decay = factors
+    rate, clip, momentum, weight_decay = number(rate), number(clip), number(momentum), number(weight_decay)
+    for chunk in prange(chunk_count(param.size, GRAIN)):
+        for i in chunk_range(chunk, param.size, GRAIN):
+            g = grad[i] * clip + weight_decay * param[i]
+            v = momentum * velocity[i] + g
+            velocity[i] = v
+            param[i] -= rate * (g + momentum * v if nesterov else v)
+
+
+@kernel
+def _adam(param, grad, exp_avg, exp_avg_sq, factors):
+    """``kept`` of the parameter remains (AdamW), or ``decay`` of it joins the gradient (Adam)."""
+    number = param.dtype.type
+    rate, clip, kept, decay, beta1, new1, beta2, new2, correction, eps = factors
+    rate, clip, kept, decay, eps = number(rate), number(clip), number(kept), number(decay), number(eps)
+    beta1, new1, beta2, new2, correction = number(beta1), number(new1), number(beta2), number(new2), number(correction)
+    for chunk in prange(chunk_count(param.size, GRAIN)):
+        for i in chunk_range(chunk, param.size, GRAIN):
+            g = grad[i] * clip + decay * param[i]
+            m = beta1 * exp_avg[i] + new1 * g
+            v = beta2 * exp_avg_sq[i] + new2 * g * g
+            exp_avg[i], exp_avg_sq[i] = m, v
+            param[i] = kept * param[i] - rate * m / (np.sqrt(v * correction) + eps)
+
+
+def sgd(op, param, grad, hyper, *, out, velocity, scratch):
+    norm, update = build(_norm, grad.size), build(_sgd, 4 * param.size)
+    options, piece_squares = (float(op.momentum), float(op.weight_decay)), scratch["piece_squares"]
+
+    def run():
+        norm(grad, piece_squares, out)
+        length = float(out[0])
+        if length < inf:  # neither infinite nor NaN
+            update(param, grad, velocity, (float(hyper[0]), _clip(op, length), *options), op.nesterov)
+
+    return run
+
+
+def adam(op, param, grad, hyper, *, out, exp_avg, exp_avg_sq, scratch):
+    norm, update, piece_squares = build(_norm, grad.size), build(_adam, 8 * param.size), scratch["piece_squares"]
+    (beta1, beta2), eps = (float(beta) for beta in op.betas), float(op.eps)
+    weight_decay = float(op.weight_decay)
+
+    def run():
+        norm(grad, piece_squares, out)
+        length = float(out[0])
+        if length < inf:
+            lr, step = float(hyper[0]), float(hyper[1])
+            rate, correction = lr / (1 - beta1**step), 1 / (1 - beta2**step)
+            kept, decay = (1 - lr * weight_decay, 0.0) if op.decoupled else (1.0, weight_decay)
+            moments = beta1, 1 - beta1, beta2, 1 - beta2, correction, eps
+            update(param, grad, exp_avg, exp_avg_sq, (rate, _clip(op, length), kept, decay, *moments))
+
+    return run
+
+
+def scratch(op, dtype, param, grad):
+    """One sum of squares per chunk of the gradient."""
+    return {"piece_squares": Buffer((chunk_count.py_func(grad[0], GRAIN),), "float64")}
+
+
+def _clip(op, length):
+    """What the gradient is multiplied by."""
+    return 1.0 if op.clip_norm is None else min(1.0, op.clip_norm / (length + 1e-6))

@@ -1,0 +1,373 @@
+"""Every op's cases: the one list that the kernel tests and the benchmarks read. Tolerances are here too, as data."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from nbconv import (
+    SGD,
+    Accuracy,
+    Adam,
+    AdamW,
+    Add,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    CrossEntropy,
+    Dropout,
+    Flatten,
+    GlobalAvgPool2d,
+    Linear,
+    MaxPool2d,
+    ReLU,
+)
+from nbconv.ops.base import Op, Shape
+from nbconv.ops.optimizer import Optimizer
+
+DTYPES = ("float32", "float64")
+
+
+def _spoil(x, rng, *values):
+    """Put each of ``values`` in about a tenth of the places."""
+    kind = rng.integers(0, 10, x.shape)
+    return np.select([kind == i for i in range(len(values))], values, x)
+
+
+VALUES = {
+    "normal": lambda x, rng: x,
+    "ties": lambda x, rng: rng.integers(-1, 2, x.shape),
+    "nan": lambda x, rng: _spoil(x, rng, np.nan, np.nan),
+    "special": lambda x, rng: _spoil(x, rng, np.nan, np.inf, -np.inf, 0.0, -0.0),
+    "-inf": lambda x, rng: np.full_like(x, -np.inf),
+    "large": lambda x, rng: 1e4 * x,
+    "offset": lambda x, rng: 1e3 + x,
+    "tiny spread": lambda x, rng: 100 + 1e-2 * x,
+    "bad channel": lambda x, rng: np.where(np.arange(x.size).reshape(x.shape) == x.shape[-1], np.nan, x),
+    "equal rows": lambda x, rng: np.broadcast_to(x[:1], x.shape),
+}
+"""What the inputs hold: from standard normal numbers to something harder."""
+
+
+class Case(NamedTuple):
+    """An op, the shape of its (first) input, channels last, and what is in it."""
+
+    op: Op
+    x: Shape
+    values: str = "normal"
+    steps: int = 1
+    seed: int = 0
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """The shapes of all inputs: labels are one per row, all others are as large as the first."""
+        return tuple(self.x[:-1] if name == "labels" else self.x for name in self.op.inputs)
+
+    def operands(self, dtype: str) -> dict[str, np.ndarray]:
+        """Inputs, parameters and state; the optimisers' state, which forward moves, starts as zeros."""
+        op, rng = self.op, np.random.default_rng(self.seed)
+        arrays = {name: self._input(name, rng) for name in op.inputs}
+        arrays |= {name: rng.standard_normal(shape) for name, shape in op.param_shapes(*self.shapes).items()}
+        arrays |= {name: rng.uniform(0.5, 1.5, shape) for name, shape in op.state_shapes(*self.shapes).items()}
+        if isinstance(op, Optimizer):
+            arrays |= {name: np.zeros(self.x) for name in op.saved}
+        return {name: a if a.dtype == np.int64 else a.astype(dtype) for name, a in arrays.items()}
+
+    def at_step(self, step: int, dtype: str) -> dict[str, np.ndarray]:
+        """What differs from step to step, counted from 1: seed and step, learning rate and gradient."""
+        arrays = {}
+        if "rng" in self.op.context:
+            arrays["rng"] = np.array([self.seed, step, 7])
+        if "hyper" in self.op.context:
+            arrays["hyper"] = np.array([self.op.lr / step, step])
+            arrays["grad"] = self._input("grad", np.random.default_rng(step)).astype(dtype)
+        return arrays
+
+    def dy(self, dtype: str) -> np.ndarray:
+        """The gradient that comes back to this op."""
+        rng = np.random.default_rng(1)
+        return rng.standard_normal(self.op.out_shape(*self.shapes)).astype(self.op.out_dtype or dtype)
+
+    def _input(self, name, rng) -> np.ndarray:
+        if name == "labels":
+            return rng.integers(0, self.x[-1], self.x[:-1])
+        x = rng.standard_normal(self.x)
+        return x if name == "param" else VALUES[self.values](x, rng)
+
+    def __str__(self):
+        extra = [self.values] * (self.values != "normal") + [f"{self.steps} steps"] * (self.steps > 1)
+        return "-".join([repr(self.op), "x".join(map(str, self.x)), *extra])
+
+
+MIXED_POOL = MaxPool2d((3, 2), stride=(2, 1), padding=(1, 0))
+
+CONV = [
+    Case(Conv2d(8, 3), (2, 7, 9, 3)),
+    Case(Conv2d(1, 1), (1, 1, 1, 1)),
+    Case(Conv2d(5, 3, padding=1), (1, 1, 1, 3)),  # the kernel is larger than the image
+    Case(Conv2d(4, (5, 7), padding=(2, 3)), (2, 2, 3, 2)),
+    Case(Conv2d(10, (1, 3)), (3, 4, 8, 1)),
+    Case(Conv2d(16, (3, 1)), (1, 8, 4, 17)),
+    Case(Conv2d(31, 3, padding=1), (2, 9, 11, 33)),
+    Case(Conv2d(40, 3, padding=1, bias=False), (1, 13, 6, 16)),
+    Case(Conv2d(70, 1), (2, 5, 7, 17)),
+    Case(Conv2d(16, 1, stride=2), (2, 7, 9, 8)),
+    Case(Conv2d(17, 2), (2, 6, 5, 3)),
+    Case(Conv2d(33, 5, padding=2), (2, 11, 10, 3)),
+    Case(Conv2d(8, 7, stride=2, padding=3), (1, 17, 15, 3)),
+    Case(Conv2d(12, 4, stride=4), (2, 16, 12, 5)),
+    # strides, also larger than the kernel
+    Case(Conv2d(6, 3, stride=(2, 3), padding=1), (2, 10, 11, 4)),
+    Case(Conv2d(6, 3, stride=(3, 1), padding=(0, 1)), (2, 11, 7, 4)),
+    Case(Conv2d(9, 3, stride=2, padding=1), (2, 14, 14, 16)),
+    Case(Conv2d(5, 2, stride=3), (2, 9, 10, 3)),
+    Case(Conv2d(16, 1, stride=(3, 2), bias=False), (1, 8, 7, 16)),
+    Case(Conv2d(3, (1, 2), stride=(3, 4), padding=(1, 0)), (1, 6, 9, 5)),
+    # padding
+    Case(Conv2d(4, 3, padding="valid"), (1, 5, 6, 2)),
+    Case(Conv2d(4, 3, padding="same"), (1, 5, 6, 2)),
+    Case(Conv2d(4, (2, 4), padding="same"), (2, 5, 6, 3)),
+    Case(Conv2d(4, 3, stride=2, padding="same"), (2, 7, 8, 3)),
+    Case(Conv2d(4, (5, 2), stride=(3, 2), padding="same", dilation=(1, 2)), (2, 10, 7, 3)),
+    Case(Conv2d(8, 3, padding=(0, 1, 2, 0)), (2, 6, 5, 4)),
+    Case(Conv2d(16, 3, padding=(2, 0, 0, 2)), (2, 8, 8, 16)),
+    Case(Conv2d(4, 3, padding=4), (2, 5, 4, 3)),  # the outer windows see border alone
+    Case(Conv2d(16, 1, padding=1), (1, 4, 5, 16)),
+    Case(Conv2d(4, 2, stride=2, padding=(3, 4)), (1, 5, 6, 3)),
+    # dilation
+    Case(Conv2d(8, 3, dilation=2), (2, 9, 8, 3)),
+    Case(Conv2d(7, 3, dilation=(2, 3), padding=(2, 3)), (2, 8, 9, 5)),
+    Case(Conv2d(16, (2, 3), stride=(2, 1), dilation=(3, 2), padding=1), (1, 11, 10, 16)),
+    # groups
+    Case(Conv2d(6, 3, padding=1, groups=2), (2, 6, 7, 4)),
+    Case(Conv2d(15, 3, groups=3), (1, 7, 5, 9)),
+    Case(Conv2d(32, 3, padding=1, groups=2), (2, 8, 8, 32)),
+    Case(Conv2d(6, (2, 3), stride=2, dilation=(1, 2), groups=3, padding=(1, 2)), (2, 9, 8, 6)),
+    Case(Conv2d(12, 1, groups=4), (2, 3, 5, 8)),
+    # depthwise
+    Case(Conv2d(5, 3, padding=1, groups=5), (2, 6, 7, 5)),
+    Case(Conv2d(32, 3, padding=1, groups=32), (2, 9, 8, 32)),
+    Case(Conv2d(17, 5, stride=2, padding=2, groups=17), (2, 9, 8, 17)),
+    Case(Conv2d(16, (3, 2), dilation=(2, 1), groups=16, bias=False), (1, 8, 7, 16)),
+    Case(Conv2d(12, 3, padding=1, groups=4), (2, 6, 7, 4)),  # three filters per channel
+    Case(Conv2d(32, 3, stride=2, groups=16), (1, 9, 9, 16)),
+    # circular
+    Case(Conv2d(6, 3, padding=1, padding_mode="circular"), (2, 5, 7, 3)),
+    Case(Conv2d(16, 3, padding=1, padding_mode="circular"), (2, 8, 8, 16)),
+    Case(Conv2d(4, (3, 5), padding=(1, 2), padding_mode="circular", stride=2), (2, 6, 9, 2)),
+    Case(Conv2d(4, 3, padding=(2, 1, 0, 3), padding_mode="circular", dilation=2), (1, 7, 6, 3)),
+    Case(Conv2d(4, 3, padding=(5, 3, 2, 4), padding_mode="circular", stride=(2, 3)), (1, 5, 4, 2)),
+    Case(Conv2d(4, 3, padding=1, padding_mode="circular", groups=2), (2, 4, 5, 4)),
+    Case(Conv2d(5, 3, padding=1, padding_mode="circular", groups=5, bias=False), (2, 4, 3, 5)),
+    Case(Conv2d(3, 3, padding="same", padding_mode="circular", activation="relu", pool=MaxPool2d(2)), (1, 6, 5, 3)),
+    Case(Conv2d(3, 3, padding=1, padding_mode="circular"), (1, 1, 2, 2)),
+    # fused
+    Case(Conv2d(8, 3, padding=1, activation="relu"), (2, 7, 9, 3)),
+    Case(Conv2d(16, 3, padding=1, activation="relu", bias=False), (1, 10, 8, 16)),
+    Case(Conv2d(6, 1, activation="relu"), (2, 4, 5, 17)),
+    Case(Conv2d(8, 5, stride=2, activation="relu"), (2, 11, 9, 3)),
+    Case(Conv2d(6, 3, groups=2, activation="relu"), (2, 6, 5, 4)),
+    Case(Conv2d(8, 3, padding=1, groups=8, activation="relu"), (2, 6, 5, 8)),
+    Case(Conv2d(8, 3, padding=1, activation="relu", pool=MaxPool2d(2)), (2, 8, 10, 3)),
+    Case(Conv2d(16, 3, padding=1, activation="relu", pool=MaxPool2d(2)), (2, 12, 8, 16)),
+    Case(Conv2d(10, 3, activation="relu", pool=MaxPool2d(2)), (1, 7, 9, 1)),  # the last row and column are not seen
+    Case(Conv2d(16, 5, padding=2, activation="relu", pool=MaxPool2d(2)), (2, 14, 14, 8)),
+    Case(Conv2d(8, 3, padding=1, pool=MaxPool2d(2)), (2, 6, 6, 4)),
+    Case(Conv2d(8, 3, padding=1, bias=False, pool=MaxPool2d(3, stride=2, padding=1)), (2, 7, 8, 4)),
+    Case(Conv2d(8, 3, padding=1, activation="relu", pool=MaxPool2d(3, stride=2)), (2, 9, 8, 3)),
+    Case(Conv2d(17, 3, activation="relu", pool=MaxPool2d(3, stride=2, padding=1)), (1, 10, 9, 5)),
+    Case(Conv2d(5, 2, activation="relu", pool=MIXED_POOL), (2, 8, 7, 3)),
+    Case(Conv2d(8, 3, activation="relu", pool=MaxPool2d(2, ceil_mode=True)), (2, 9, 7, 3)),
+    Case(Conv2d(8, 1, activation="relu", pool=MaxPool2d(2, dilation=2, padding=1)), (1, 6, 7, 3)),
+    Case(Conv2d(4, 1, activation="relu", pool=MaxPool2d(17, stride=1)), (1, 18, 17, 2)),  # an int32 argmax
+    Case(Conv2d(6, 3, stride=2, groups=2, activation="relu", pool=MaxPool2d(2)), (2, 13, 11, 4)),
+    Case(Conv2d(8, 3, padding=1, groups=8, activation="relu", pool=MaxPool2d(2)), (2, 8, 6, 8)),
+    Case(Conv2d(6, 2, activation="relu"), (2, 6, 5, 3), "nan"),
+    # enough work for several threads
+    Case(Conv2d(8, 3, padding=1), (4, 28, 28, 1)),
+    Case(Conv2d(32, 3, padding=1, activation="relu", pool=MaxPool2d(2)), (3, 32, 32, 16)),
+    Case(Conv2d(40, 3, padding=1), (2, 17, 23, 20)),
+    Case(Conv2d(64, 1, bias=False), (2, 28, 28, 32)),
+    Case(Conv2d(24, 3, stride=2, padding=1), (3, 29, 31, 12)),
+    Case(Conv2d(16, 5, padding=2, groups=2), (2, 24, 24, 8)),
+    Case(Conv2d(48, 3, padding=1, groups=48), (3, 24, 25, 48)),
+    Case(Conv2d(16, 3, padding=1, padding_mode="circular"), (2, 30, 30, 16)),
+]
+LINEAR = [
+    Case(Linear(10), (8, 64)),
+    Case(Linear(1), (1, 1)),
+    Case(Linear(10), (1, 17)),
+    Case(Linear(1), (5, 33)),
+    Case(Linear(7), (5, 1)),
+    Case(Linear(31, bias=False), (9, 70)),
+    Case(Linear(40, activation="relu"), (13, 19)),
+    Case(Linear(5, bias=False, activation="relu"), (3, 8)),
+    Case(Linear(3, activation="relu"), (4, 6), "nan"),
+    Case(Linear(10), (64, 1152)),
+    Case(Linear(130), (70, 257)),
+]
+MAX_POOL = [
+    Case(MaxPool2d(2), (2, 8, 6, 4)),
+    Case(MaxPool2d(2), (1, 7, 5, 3)),  # ragged: the last row and column are not covered
+    Case(MaxPool2d(1), (1, 1, 1, 1)),
+    Case(MaxPool2d(3, stride=2, padding=1), (2, 7, 9, 17)),  # overlapping
+    Case(MaxPool2d((3, 2), stride=(1, 3), padding=(1, 0)), (2, 5, 8, 1), "ties"),
+    Case(MaxPool2d(3, stride=1, padding=1), (1, 4, 4, 2), "nan"),
+    Case(MaxPool2d(3, stride=2, padding=1), (1, 4, 5, 2), "-inf"),  # the border must not win
+    Case(MaxPool2d(3, stride=2, padding=1), (2, 6, 5, 3), "special"),
+    Case(MaxPool2d(2, ceil_mode=True), (2, 7, 5, 3)),
+    Case(MaxPool2d(3, stride=2, padding=1, ceil_mode=True), (2, 6, 8, 3), "ties"),
+    Case(MaxPool2d(2, stride=3, ceil_mode=True), (1, 8, 9, 5)),
+    Case(MaxPool2d(3, stride=2, padding="same"), (2, 7, 8, 3)),
+    Case(MaxPool2d((4, 3), stride=(3, 2), padding=(2, 1, 0, 1)), (2, 9, 8, 3)),
+    Case(MaxPool2d(2, stride=1, dilation=2), (2, 6, 7, 3), "ties"),
+    Case(MaxPool2d((2, 3), stride=2, padding=(1, 2), dilation=(2, 3), ceil_mode=True), (2, 8, 9, 3)),
+    Case(MaxPool2d(2, stride=1, padding=1, dilation=2), (1, 1, 5, 3)),  # no tap of a window need see the image
+    Case(MaxPool2d(17, stride=1), (1, 18, 19, 2)),  # an int32 argmax
+    Case(MaxPool2d(2), (4, 32, 32, 33)),
+    Case(MaxPool2d(3, stride=2, padding=1), (3, 33, 31, 24), "ties"),
+]
+AVG_POOL = [
+    Case(AvgPool2d(2), (2, 8, 6, 4)),
+    Case(AvgPool2d(2), (1, 7, 5, 3)),
+    Case(AvgPool2d(1), (1, 1, 1, 1)),
+    Case(AvgPool2d(3, stride=2, padding=1), (2, 7, 9, 17)),
+    Case(AvgPool2d(3, stride=2, padding=1, count_include_pad=False), (2, 7, 9, 17)),
+    Case(AvgPool2d((3, 2), stride=(1, 3), padding=(1, 0), divisor_override=5), (2, 5, 8, 1)),
+    Case(AvgPool2d(2, ceil_mode=True), (2, 7, 5, 3)),
+    Case(AvgPool2d(3, stride=2, padding=1, ceil_mode=True), (2, 6, 8, 3)),
+    Case(AvgPool2d(3, stride=2, padding=1, ceil_mode=True, count_include_pad=False), (2, 6, 8, 3)),
+    Case(AvgPool2d(4, stride=3, padding=(0, 2, 1, 0), ceil_mode=True), (2, 9, 8, 3)),
+    Case(AvgPool2d((3, 4), stride=2, padding="same"), (2, 7, 8, 3)),
+    Case(AvgPool2d((3, 4), stride=2, padding="same", count_include_pad=False), (2, 7, 8, 3)),
+    Case(AvgPool2d(2, stride=3), (1, 8, 9, 5)),
+    Case(AvgPool2d(3, stride=1, padding=1), (1, 5, 6, 2), "special"),
+    Case(AvgPool2d(3, stride=2, padding=1), (3, 33, 31, 24)),
+    Case(GlobalAvgPool2d(), (2, 7, 5, 3)),
+    Case(GlobalAvgPool2d(), (1, 1, 1, 1)),
+    Case(GlobalAvgPool2d(), (3, 4, 1, 300)),
+    Case(GlobalAvgPool2d(), (2, 6, 5, 4), "special"),
+    Case(GlobalAvgPool2d(), (4, 40, 41, 17)),
+]
+BATCH_NORM = [
+    Case(BatchNorm(), (4, 5, 6, 3)),
+    Case(BatchNorm(), (3, 1)),
+    Case(BatchNorm(), (9, 17)),
+    Case(BatchNorm(), (5, 3, 2, 1)),
+    Case(BatchNorm(), (1, 6, 7, 33)),
+    Case(BatchNorm(eps=1e-3, momentum=0.3), (5, 4, 3, 4), steps=3),
+    Case(BatchNorm(momentum=0.0), (6, 4)),
+    Case(BatchNorm(momentum=1.0), (6, 4)),
+    Case(BatchNorm(affine=False), (4, 3, 5, 3)),
+    Case(BatchNorm(activation="relu"), (4, 5, 3, 5)),
+    Case(BatchNorm(affine=False, activation="relu"), (7, 6)),
+    Case(BatchNorm(training=False), (4, 3, 5, 3)),
+    Case(BatchNorm(training=False), (1, 7)),
+    Case(BatchNorm(training=False, affine=False, activation="relu"), (2, 3, 4, 5)),
+    Case(BatchNorm(), (8, 5, 6, 3), "offset"),
+    Case(BatchNorm(training=False), (8, 5, 6, 3), "offset"),
+    Case(BatchNorm(), (64, 3), "tiny spread"),
+    Case(BatchNorm(), (6, 4, 3, 2), "bad channel"),
+    Case(BatchNorm(activation="relu"), (6, 4, 3, 2), "bad channel"),
+    Case(BatchNorm(), (4, 3, 3, 2), "equal rows"),
+    Case(BatchNorm(activation="relu"), (8, 48, 48, 8)),
+    Case(BatchNorm(), (8, 48, 48, 8), "offset"),
+    Case(BatchNorm(affine=False), (4000, 67)),
+]
+ELEMENTWISE = [
+    Case(ReLU(), (2, 5, 3, 7)),
+    Case(ReLU(), (1, 1)),
+    Case(ReLU(), (3, 37), "special"),
+    Case(ReLU(), (4, 4, 5, 3), "ties"),
+    Case(ReLU(), (4, 63, 61, 9)),
+    Case(Add(), (2, 5, 3, 7)),
+    Case(Add(), (3, 37), "special"),
+    Case(Add(), (4, 63, 61, 9)),
+    Case(Flatten(), (2, 5, 3, 7)),
+    Case(Flatten(), (1, 1, 1, 1)),
+    Case(Flatten(), (3, 11)),
+    Case(Flatten(), (2, 4, 5, 1), "special"),
+    Case(Flatten(), (1, 1, 6, 17)),
+    Case(Flatten(), (5, 33, 31, 24)),
+    Case(Dropout(), (2, 5, 3, 7)),
+    Case(Dropout(0.0), (3, 10), "special"),
+    Case(Dropout(0.3), (1, 1), steps=3),
+    Case(Dropout(0.3), (3, 5, 7, 3), steps=2),  # no multiple of four
+    Case(Dropout(1.0), (3, 11)),
+    Case(Dropout(1.0), (3, 11), "special"),  # dropped is zero, whatever it was
+    Case(Dropout(0.5, training=False), (3, 11), "special"),
+    Case(Dropout(0.3), (4, 9), seed=2**32 + 5),
+    Case(Dropout(0.5), (2, 2, 3, 3), seed=2**62 + 12345),
+    Case(Dropout(0.3), (4, 63, 61, 9)),
+]
+LOSS = [
+    Case(CrossEntropy(), (8, 10)),
+    Case(CrossEntropy(), (1, 2)),
+    Case(CrossEntropy(), (5, 1)),
+    Case(CrossEntropy(), (7, 2)),
+    Case(CrossEntropy(), (6, 17), "large"),
+    Case(CrossEntropy(), (6, 5), "offset"),
+    Case(CrossEntropy(), (6, 5), "nan"),
+    Case(CrossEntropy(), (4, 3), "-inf"),
+    Case(CrossEntropy(), (2, 3, 5, 4)),
+    Case(CrossEntropy(), (300, 1000)),
+    Case(CrossEntropy(), (4, 60, 61, 7)),
+    Case(Accuracy(), (8, 10)),
+    Case(Accuracy(), (1, 1)),
+    Case(Accuracy(), (40, 3), "ties"),
+    Case(Accuracy(), (40, 3), "nan"),
+    Case(Accuracy(), (40, 3), "-inf"),
+    Case(Accuracy(), (40, 4), "special"),
+    Case(Accuracy(), (2, 3, 5, 4)),
+    Case(Accuracy(), (4, 60, 61, 7)),
+]
+OPTIMIZER = [
+    Case(SGD(0.1), (1,)),
+    Case(SGD(0.1), (37,), steps=3),
+    Case(SGD(0.1, momentum=0.9), (37,), steps=4),
+    Case(SGD(0.1, momentum=0.9, weight_decay=0.01), (37,), steps=3),
+    Case(SGD(0.1, weight_decay=0.01), (37,), steps=3),
+    Case(SGD(0.1, momentum=0.9, weight_decay=0.01, nesterov=True), (37,), steps=3),
+    Case(SGD(0.1, momentum=0.9, clip_norm=0.5), (37,), steps=3),
+    Case(SGD(0.1, momentum=0.9, clip_norm=1e3), (37,), steps=3),
+    Case(SGD(0.1, momentum=0.9), (37,), "nan", steps=2),
+    Case(SGD(0.1, clip_norm=1.0), (37,), "special"),
+    Case(SGD(0.1, momentum=0.9, nesterov=True, clip_norm=1.0), (150_001,), steps=2),
+    Case(Adam(0.01), (1,)),
+    Case(Adam(0.01), (37,), steps=4),
+    Case(Adam(0.01, betas=(0.5, 0.9), eps=1e-3, weight_decay=0.1), (37,), steps=3),
+    Case(Adam(0.01, betas=(0.0, 0.9)), (37,), steps=3),
+    Case(Adam(0.01, clip_norm=0.5), (37,), steps=3),
+    Case(Adam(0.01, clip_norm=1e3), (37,), steps=3),
+    Case(Adam(0.01), (37,), "nan", steps=2),
+    Case(Adam(0.01, clip_norm=2.0), (150_001,), steps=2),
+    Case(AdamW(0.01), (37,), steps=4),
+    Case(AdamW(0.01, weight_decay=0.2, clip_norm=0.5), (37,), steps=3),
+    Case(AdamW(0.01), (37,), "-inf", steps=2),
+    Case(AdamW(0.01, weight_decay=0.2), (150_001,), steps=2),
+]
+CASES = [*CONV, *LINEAR, *MAX_POOL, *AVG_POOL, *BATCH_NORM, *ELEMENTWISE, *LOSS, *OPTIMIZER]
+
+EXACT = {"float32": 0.0, "float64": 0.0}
+TOLERANCE = {
+    Conv2d: {"float32": 1e-6, "float64": 2e-15},
+    Linear: {"float32": 1e-6, "float64": 2e-15},
+    MaxPool2d: {"float32": 1e-7, "float64": 2e-16},  # backward adds where windows overlap
+    AvgPool2d: {"float32": 3e-7, "float64": 5e-16},
+    GlobalAvgPool2d: {"float32": 1e-7, "float64": 2e-15},
+    BatchNorm: {"float32": 3e-7, "float64": 1e-13},
+    ReLU: EXACT,
+    Add: EXACT,
+    Flatten: EXACT,
+    Dropout: {"float32": 1e-7, "float64": 2e-16},
+    CrossEntropy: {"float32": 1e-6, "float64": 2e-15},
+    Accuracy: EXACT,
+    SGD: {"float32": 2e-7, "float64": 5e-16},
+    Adam: {"float32": 3e-7, "float64": 1e-15},
+    AdamW: {"float32": 3e-7, "float64": 1e-15},
+}
+"""The largest allowed distance from the reference run in float64 on the same rounded inputs.
+
+It bounds norm(got - want) / norm(want), and max(abs(got - want)) relative to the largest number wanted.
+"""
