@@ -268,8 +268,8 @@ BATCH_NORM = [
     Case(BatchNorm(), (8, 5, 6, 3), "offset"),
     Case(BatchNorm(training=False), (8, 5, 6, 3), "offset"),
     Case(BatchNorm(), (64, 3), "tiny spread"),
-    Case(BatchNorm(), (6, 4, 3, 2), "bad channel"),
-    Case(BatchNorm(activation="relu"), (6, 4, 3, 2), "bad channel"),
+    Case(BatchNorm(), (6, 4, 3, 7), "bad channel"),
+    Case(BatchNorm(activation="relu"), (6, 4, 3, 7), "bad channel"),
     Case(BatchNorm(), (4, 3, 3, 2), "equal rows"),
     Case(BatchNorm(activation="relu"), (8, 48, 48, 8)),
     Case(BatchNorm(), (8, 48, 48, 8), "offset"),
@@ -353,14 +353,14 @@ EXACT = {"float32": 0.0, "float64": 0.0}
 TOLERANCE = {
     Conv2d: {"float32": 1e-6, "float64": 2e-15},
     Linear: {"float32": 1e-6, "float64": 2e-15},
-    MaxPool2d: {"float32": 1e-7, "float64": 2e-16},  # backward adds where windows overlap
+    MaxPool2d: {"float32": 2e-7, "float64": 5e-16},  # backward adds where windows overlap
     AvgPool2d: {"float32": 3e-7, "float64": 5e-16},
     GlobalAvgPool2d: {"float32": 1e-7, "float64": 2e-15},
-    BatchNorm: {"float32": 3e-7, "float64": 1e-13},
+    BatchNorm: {"float32": 1e-6, "float64": 5e-15},
     ReLU: EXACT,
     Add: EXACT,
     Flatten: EXACT,
-    Dropout: {"float32": 1e-7, "float64": 2e-16},
+    Dropout: {"float32": 2e-7, "float64": 5e-16},  # the scale is rounded, and the product
     CrossEntropy: {"float32": 1e-6, "float64": 2e-15},
     Accuracy: EXACT,
     SGD: {"float32": 2e-7, "float64": 5e-16},
@@ -371,3 +371,11 @@ TOLERANCE = {
 
 It bounds norm(got - want) / norm(want), and max(abs(got - want)) relative to the largest number wanted.
 """
+
+CONDITION = {"offset": 1e3, "tiny spread": 1e4}
+"""How much larger the inputs are than the differences between them, on which the result depends."""
+
+
+def tolerance(case: Case, dtype: str) -> float:
+    """What ``distance`` may be: differences of large numbers cost digits, but of float64, in either dtype."""
+    return TOLERANCE[type(case.op)][dtype] + 1e-15 * CONDITION.get(case.values, 0)

@@ -9,27 +9,36 @@ Whatever a kernel writes or uses as scratch is poisoned before each call: an ele
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from cases import Case
 
 from nbconv.engine.bind import bind_backward, bind_forward, bind_prepare, gradient_names
 from nbconv.engine.registry import open_device, prepared_shapes, scratch_shapes
+from nbconv.ops.base import Op
 from nbconv.ops.optimizer import Optimizer
 
 
 class Bound:
     """A case, its arrays on a device, and its bound calls."""
 
-    def __init__(self, case: Case, device: str, dtype: str, *, rounded_to: str | None = None):
-        """``rounded_to``: the dtype that inputs are rounded to, if it is not that of the computation."""
+    def __init__(
+        self, case: Case, device: str, dtype: str, *, rounded_to: str | None = None, given: Mapping | None = None
+    ):
+        """``rounded_to``: the dtype that inputs are rounded to, if it is not that of the computation.
+
+        ``given``: arrays by name, ``dy`` among them, to be used instead of the case's.
+        """
         self.case, self.op, self.dtype = case, case.op, dtype
+        self.given = {} if given is None else {name: np.asarray(value) for name, value in given.items()}
         self.device = open_device(device)
         self.memory = self.device.memory
         self.rounded_to = rounded_to or dtype
         op, shapes = case.op, case.shapes
         saved = {} if isinstance(op, Optimizer) else self._allocate(op.saved_shapes(*shapes))
         self.results = {"out": self.memory.empty(op.out_shape(*shapes), op.out_dtype or dtype), **saved}
-        self.operands = {name: self.memory.put(value) for name, value in self._given(1).items()}
+        self.operands = {name: self.memory.put(value) for name, value in self._given(case.steps).items()}
         self.updated = {name: self.operands[name] for name in self._updated_names()}
         self.scratch = [self._allocate(buffers) for buffers in scratch_shapes(op, self.device, dtype, *shapes)]
         self.prepared = self._allocate(prepared_shapes(op, self.device, dtype, *shapes))
@@ -54,7 +63,7 @@ class Bound:
 
     def backward(self, wanted=None, threads: int | None = None, calls: int = 1) -> dict[str, np.ndarray]:
         """Bind once, run ``calls`` times on the results of forward, return the wanted gradients: all, if not named."""
-        dy = self.memory.put(self._round(self.case.dy(self.rounded_to)))
+        dy = self.memory.put(self._round(self.given.get("dy", self.case.dy(self.rounded_to))))
         names = [n for n in gradient_names(self.op) if n in self.operands and (wanted is None or n in wanted)]
         gradients = {name: self.memory.empty(self.operands[name].shape, self.dtype) for name in names}
         backward = bind_backward(self.op, self.device, self.arrays, {"out": dy, **gradients}, self.scratch[1])
@@ -71,6 +80,7 @@ class Bound:
     def _given(self, step: int) -> dict[str, np.ndarray]:
         dtype = self.rounded_to
         arrays = self.case.operands(dtype) | self.case.at_step(step, dtype)
+        arrays |= {name: value for name, value in self.given.items() if name in arrays}
         return {name: self._round(array) for name, array in arrays.items()}
 
     def _round(self, array):
@@ -100,6 +110,13 @@ class Bound:
     def _get(self, arrays) -> dict[str, np.ndarray]:
         self.memory.synchronize()
         return {name: self.memory.get(array) for name, array in arrays.items()}
+
+
+def on_reference(op: Op, x, **given) -> Bound:
+    """An op on the reference, in float64, with these operands: ``on_reference(ReLU(), [[-1.0, 2.0]]).forward()``."""
+    x = np.asarray(x)
+    name = op.inputs[0]
+    return Bound(Case(op, x.shape), "reference", "float64", given={name: x, **given})
 
 
 def exact(case: Case, dtype: str) -> Bound:

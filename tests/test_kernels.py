@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from cases import CASES, DTYPES, TOLERANCE, Case
+from cases import CASES, DTYPES, Case, tolerance
 from running import Bound, bits, distance, exact
 
 from nbconv.engine.bind import gradient_names
@@ -74,7 +74,7 @@ def test_case_is_what_it_says(case):
 
 def check(case: Case, dtype: str, got: dict, want: dict) -> None:
     distances = {name: distance(got[name], want[name]) for name in want}
-    assert max(distances.values()) <= TOLERANCE[type(case.op)][dtype], distances
+    assert max(distances.values()) <= tolerance(case, dtype), distances
 
 
 def check_winners(case: Case, dtype: str, got: np.ndarray, want: np.ndarray) -> None:
@@ -91,4 +91,4 @@ def check_winners(case: Case, dtype: str, got: np.ndarray, want: np.ndarray) -> 
         assert (h >= 0).all() and (w >= 0).all()
         value[name] = unpooled[n, h, w, k]
     assert (value["got"] < value["want"]).all()
-    assert (value["want"] - value["got"] <= TOLERANCE[Conv2d][dtype] * np.abs(unpooled).max()).all()
+    assert (value["want"] - value["got"] <= tolerance(case, dtype) * np.abs(unpooled).max()).all()

@@ -53,6 +53,11 @@ def helper(function):
     return numba.njit(forceinline=True, **OPTIONS)(function)
 
 
+def exact_helper(function):
+    """Compile a helper whose sums are done in the order they are written, for where regrouping them loses digits."""
+    return numba.njit(forceinline=True, **{**OPTIONS, "fastmath": {"contract"}})(function)
+
+
 def _cached(function, folder: str, **options):
     """Compile with the cache in a subfolder: Numba would keep two builds of one function under one name."""
     root = cache_folder()

@@ -1,28 +1,32 @@
-"""Convolution on the CPU: what is computed with which kernel, and in which buffers.
+"""Convolution on the CPU: what is computed by which kernel, and in which buffers.
 
-All is done by three kernels, ``convolve`` (forward and input gradient), ``weight_gradient`` and ``pack``; what they are
-told about strides, borders and groups is worked out here, when they are bound.
+Three kernels do it: ``convolve`` (forward and input gradient), ``sum_products`` (weight and bias gradient) and ``pack``.
+They know nothing of an op: what they are told about strides, borders and groups is worked out when they are bound.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 
 from ..ops.base import Buffer
-from . import convolution
-from .convolution import Convolution, describe
+from . import convolution, weight_gradient
+from .activation import relu_backward
+from .convolution import Convolution
 from .fused_pool import pool_record
-from .geometry import Channels, forward_axis, gradient_axis
-from .packing import bind_pack
+from .geometry import Axis, Channels, forward_axis, gradient_axis
+from .packing import bind_prepare, bind_turn
+from .pool import max_pool2d_backward
+from .weight_gradient import WeightGradient
+from .wrap import bind_unwrap
 
 
-@cache
+@lru_cache
 def forward_convolution(op, dtype, x_shape) -> Convolution:
-    """Describe y = conv(x), with what is fused to it."""
-    return describe(
+    """Describe y = conv(x), and what is fused to it."""
+    return convolution.describe(
         dtype,
         x_shape,
-        *_axes(op, x_shape, op.pads(x_shape), forward_axis),
+        *_axes(op, x_shape, forward_axis),
         Channels.of(op.groups, x_shape[3], op.out_channels),
         op.conv_shape(x_shape),
         op.kernel_size[1],
@@ -32,26 +36,110 @@ def forward_convolution(op, dtype, x_shape) -> Convolution:
     )
 
 
-def _axes(op, x_shape, pads, axis):
-    """Return both axes of a convolution or of its gradient."""
-    counts = op.conv_shape(x_shape)[1:3]
-    return [
-        axis(size, kernel, stride, pad, dilation, count)
-        for size, kernel, stride, pad, dilation, count in zip(
-            x_shape[1:3], op.kernel_size, op.stride, pads[::2], op.dilation, counts, strict=True
-        )
-    ]
+@lru_cache
+def input_gradient(op, dtype, x_shape) -> Convolution:
+    """Describe dx as a convolution of dy; where the border is circular, the gradient of x with its border."""
+    dx_shape = bordered_shape(op, x_shape)
+    return convolution.describe(
+        dtype,
+        op.conv_shape(x_shape),
+        *_axes(op, x_shape, gradient_axis),
+        Channels.of(op.groups, op.out_channels, x_shape[3]),
+        dx_shape,
+        op.kernel_size[1],
+    )
+
+
+@lru_cache
+def parameter_gradient(op, dtype, x_shape, weight=True, bias=True) -> WeightGradient:
+    """Describe dweight and dbias as sums over pixels, as far as they are wanted."""
+    return weight_gradient.describe(
+        dtype,
+        x_shape,
+        *_axes(op, x_shape, forward_axis),
+        Channels.of(op.groups, x_shape[3], op.out_channels),
+        op.out_channels,
+        circular=op.padding_mode == "circular",
+        weight=weight,
+        bias=bias,
+    )
+
+
+def _axes(op, x_shape, axis) -> list[Axis]:
+    """Return rows and columns of the convolution, or of its input gradient."""
+    shape, pads = x_shape, op.pads(x_shape)
+    if axis is gradient_axis and op.padding_mode == "circular":
+        shape, pads = bordered_shape(op, x_shape), (0, 0, 0, 0)
+    sizes = zip(
+        shape[1:3], op.kernel_size, op.stride, pads[::2], op.dilation, op.conv_shape(x_shape)[1:3], strict=True
+    )
+    return [axis(*numbers) for numbers in sizes]
+
+
+def bordered_shape(op, x_shape):
+    """Return the shape of x, with its border if that is circular."""
+    n, h, w, c = x_shape
+    top, bottom, left, right = op.pads(x_shape) if op.padding_mode == "circular" else (0, 0, 0, 0)
+    return n, h + top + bottom, w + left + right, c
 
 
 def prepared_shapes(op, dtype, x_shape):
-    """The packed weights."""
     return {"packed": forward_convolution(op, dtype, x_shape).packed}
 
 
+def prepare(op, weight, bias, *, scratch):
+    channels = Channels.of(op.groups, weight.shape[2] * op.groups, op.out_channels)
+    return bind_prepare(channels, weight, bias, scratch["packed"])
+
+
 def forward_scratch(op, dtype, x_shape):
-    """Strips and addresses of all workers."""
     return forward_convolution(op, dtype, x_shape).scratch
 
 
 def conv2d(op, x, weight, bias, *, out, argmax, scratch):
-    return convolution.bind(forward_convolution(op, str(x.dtype), x.shape), x, scratch["packed"], out, argmax, scratch)
+    description = forward_convolution(op, str(x.dtype), x.shape)
+    return convolution.bind(description, x, scratch["packed"], out, argmax, scratch)
+
+
+def backward_scratch(op, dtype, x_shape):
+    dx = input_gradient(op, dtype, x_shape)
+    buffers = {"turned": dx.packed, **dx.scratch, **parameter_gradient(op, dtype, x_shape).scratch}
+    if op.activation:
+        buffers["gated"] = Buffer(op.out_shape(x_shape), dtype)
+    if op.pool:
+        buffers["unpooled"] = Buffer(op.conv_shape(x_shape), dtype)
+    if op.padding_mode == "circular":
+        buffers["bordered"] = Buffer(bordered_shape(op, x_shape), dtype)
+    return buffers
+
+
+def conv2d_backward(op, dy, x, weight, out, argmax, *, dx, dweight, dbias, scratch):
+    dtype, calls = str(x.dtype), []
+    if op.activation:
+        dy, before = scratch["gated"], dy
+        calls.append(relu_backward(None, before, out, dx=dy))
+    if op.pool:
+        dy, before = scratch["unpooled"], dy
+        calls.append(max_pool2d_backward(op.pool, before, argmax, dx=dy))
+    if dweight is not None or dbias is not None:
+        description = parameter_gradient(op, dtype, x.shape, dweight is not None, dbias is not None)
+        calls.append(weight_gradient.bind(description, x, dy, dweight, dbias, scratch))
+    if dx is not None:
+        calls += _input_gradient_calls(op, dy, weight, dx, scratch)
+
+    def run():
+        for call in calls:
+            call()
+
+    return run
+
+
+def _input_gradient_calls(op, dy, weight, dx, scratch):
+    description, turned = input_gradient(op, str(dx.dtype), dx.shape), scratch["turned"]
+    channels = Channels.of(op.groups, op.out_channels, dx.shape[3])
+    turn = bind_turn(channels, description.phases, description.weights, weight, turned)
+    if op.padding_mode != "circular":
+        return turn, convolution.bind(description, dy, turned, dx, None, scratch)
+    bordered = scratch["bordered"]
+    correlate = convolution.bind(description, dy, turned, bordered, None, scratch)
+    return turn, correlate, bind_unwrap(bordered, op.pads(dx.shape), dx)

@@ -18,9 +18,8 @@ from .compile import helper, kernel, serial
 from .fused_pool import grid_rows, pool_strip, rows_to_pool
 from .geometry import Axis, Channels, Taps
 from .microkernel import NARROW_ROWS, WIDE_ROWS, channel_tile, narrow_tile, wide_tile
-from .records import GEOMETRY, PHASE, POOL, one
+from .records import PHASE, POOL, geometry_record, one
 from .strips import UNITS, Cut, choose_strips, copy_strip, strip_bounds, strip_origin
-from .vector import lanes
 
 SERIAL_BELOW = 400_000
 """Multiply-adds below which waking the other threads takes longer than they save."""
@@ -39,27 +38,21 @@ class Convolution(NamedTuple):
     work: int
 
 
-def describe(dtype, source, rows: Axis, columns: Axis, channels: Channels, result, kernel_w, *, circular=False, relu=False,
-             pool=None) -> Convolution:  # fmt: skip
+def describe(
+    dtype, source, rows: Axis, columns: Axis, channels: Channels, result, kernel_w, *, circular=False, relu=False, pool=None
+) -> Convolution:
     """Return the ``Convolution`` from images of shape ``source`` (N, H, W, C) to ``result`` (N, H, W, C).
 
     ``pool`` is the record of a pool behind it.
     """
     pool = one(POOL) if pool is None else pool
-    copied = rows.has_border or columns.has_border
-    width = columns.extent if copied else columns.size
-    values = dict(zip(("images", "height", "width", "channels"), source, strict=True))
-    values |= dict(zip(("pad_top", "step_h", "reach_h", "grid_height"), rows[1:5], strict=True))
-    values |= dict(zip(("pad_left", "step_w", "reach_w", "grid_width"), columns[1:5], strict=True))
-    values |= dict(zip(("groups", "depth", "columns", "depthwise"), channels, strict=True))
-    values |= {"lanes": lanes(dtype), "block": channels.block(dtype), "blocks": channels.blocks(dtype)}
-    values |= {"padded": channels.padded(dtype), "out_channels": result[3], "relu": relu}
-    values |= {"circular": circular, "copied": copied, "strip_width": width}
-    values["result_height"] = pool[0]["height"] if pool[0]["fused"] else rows.count
-    geometry = one(GEOMETRY, values)
+    geometry = geometry_record(dtype, source, rows, columns, channels, result[3])
+    geometry["circular"], geometry["relu"] = circular, relu
+    if pool[0]["fused"]:
+        geometry["result_height"] = pool[0]["height"]
     phases, taps, weights = _phases(geometry[0], rows, columns, result, kernel_w)
-    products = int((phases["weights"] * channels.depth).sum())
-    work = source[0] * rows.count * columns.count * products * channels.columns * channels.groups
+    products = int(phases["weights"].sum()) * channels.depth
+    work = source[0] * rows.count * columns.count * products * channels.columns * channels.groups // len(phases)
     scratch = _cut(geometry, pool, products, dtype, serial=work < SERIAL_BELOW)
     packed = Buffer((channels.groups * channels.padded(dtype) * (products + len(phases)),), dtype)
     return Convolution(geometry, phases, pool, taps, weights, packed, scratch, work)

@@ -64,8 +64,14 @@ def write(target, array):
 
 
 def take(target, samples, rows):
-    """Copy ``samples[rows]`` of a NumPy array (rows: an index array or a slice) into an array of this device."""
-    target[...] = samples[rows]
+    """Copy ``samples[rows]`` of a NumPy array (rows: an index array or a slice) into an array of this device.
+
+    Nothing is allocated if ``samples`` has the dtype of ``target``.
+    """
+    if isinstance(rows, slice):
+        target[...] = samples[rows]
+    else:
+        np.take(samples, rows, axis=0, out=target, mode="clip")  # any other mode copies once more
 
 
 def synchronize():

@@ -9,7 +9,7 @@ from numba import prange
 
 from ..ops.base import Buffer
 from .chunks import GRAIN, build, flat, rows
-from .compile import kernel
+from .compile import exact_helper, kernel
 
 COST = 8
 """What an exponential costs, in reads or writes of an element."""
@@ -31,11 +31,17 @@ def _cross_entropy(x, labels, piece_rows, piece_loss, probabilities, out):
                 total += exponential
             for c in range(classes):
                 probabilities[r, c] /= total
-            piece_loss[p] += np.log(total) - (np.float64(x[r, labels[r]]) - largest)
+            piece_loss[p] += _row_loss(np.log(total), np.float64(largest), np.float64(x[r, labels[r]]))
     loss = 0.0
     for p in range(piece_loss.size):
         loss += piece_loss[p]
     out[0] = loss / n
+
+
+@exact_helper
+def _row_loss(log_total, largest, of_label):
+    """log(sum(exp(x))) - x[label]; large logits cancel before anything small is added."""
+    return log_total + (largest - of_label)
 
 
 @kernel

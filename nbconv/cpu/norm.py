@@ -1,7 +1,7 @@
 """Batch normalisation on the CPU. Arrays are (rows, C): inner loops run over channels.
 
-Statistics are taken in pieces of some rows. Each piece, while it is in the cache, gives its mean and then its squared
-distance from that mean, in float64; pieces are combined in order (Chan, Golub & LeVeque, 1983). That is as exact as two
+Statistics are taken in pieces of some rows, in float64. Each piece, while it is in the cache, gives its mean and then
+its squared distance from that mean; pieces are combined in order (Chan, Golub & LeVeque, 1983). That is as exact as two
 passes over the batch, and reads it once.
 
 What is applied per element is an affine map of x - centre, where the centre is the mean rounded to the plan's dtype.
@@ -24,32 +24,34 @@ PIECE = 32768
 
 
 @kernel
-def _statistics(x, piece_rows, piece_mean, piece_spread, mean, variance):
+def _statistics(x, piece_rows, pieces, mean, variance):
     """Mean and (biased) variance of each channel."""
     n, channels = x.shape
-    pieces = piece_mean.shape[0]
-    for p in prange(pieces):
+    piece_mean, piece_rest, piece_spread = pieces
+    for p in prange(piece_mean.shape[0]):
         first, last = p * piece_rows, min(n, (p + 1) * piece_rows)
-        _piece_statistics(x, first, last, piece_mean[p], piece_spread[p])
+        _piece_statistics(x, first, last, piece_mean[p], piece_rest[p], piece_spread[p])
     for c in range(channels):
-        mean[c], variance[c] = 0, 0
-    for p in range(pieces):
-        before, count = p * piece_rows, min(n, (p + 1) * piece_rows) - p * piece_rows
-        share = count / (before + count)
-        for c in range(channels):
-            delta = piece_mean[p, c] - mean[c]
-            mean[c] += delta * share
-            variance[c] += piece_spread[p, c] + delta * delta * before * share
-    for c in range(channels):
-        variance[c] /= n
+        origin, offset, spread = _finite(piece_mean[0, c]), 0.0, 0.0
+        for p in range(piece_mean.shape[0]):
+            offset += (piece_mean[p, c] - origin) * _row_count(p, piece_rows, n)
+        offset /= n
+        for p in range(piece_mean.shape[0]):
+            distance = piece_mean[p, c] - origin - offset
+            spread += piece_spread[p, c] + distance * distance * _row_count(p, piece_rows, n)
+        mean[c] = origin + offset
+        variance[c] = spread / n
 
 
 @helper
-def _piece_statistics(x, first, last, mean, spread):
-    """Mean, and sum of squared distances from it, of rows ``first`` to ``last``."""
+def _piece_statistics(x, first, last, mean, rest, spread):
+    """Mean, and sum of squared distances from it, of rows ``first`` to ``last``.
+
+    Distances from the exact mean add up to zero: what is left tells how far off the mean is, and corrects it.
+    """
     channels = x.shape[1]
     for c in range(channels):
-        mean[c], spread[c] = 0, 0
+        mean[c], rest[c], spread[c] = 0, 0, 0
     for r in range(first, last):
         for c in range(channels):
             mean[c] += x[r, c]
@@ -58,7 +60,21 @@ def _piece_statistics(x, first, last, mean, spread):
     for r in range(first, last):
         for c in range(channels):
             distance = x[r, c] - mean[c]
+            rest[c] += distance
             spread[c] += distance * distance
+    for c in range(channels):
+        mean[c] += _finite(rest[c] / (last - first))
+
+
+@helper
+def _finite(value):
+    """The value, or zero where it is none that could be subtracted from another."""
+    return value if np.isfinite(value) else 0.0
+
+
+@helper
+def _row_count(piece, piece_rows, n):
+    return min(n, (piece + 1) * piece_rows) - piece * piece_rows
 
 
 @sequential
@@ -83,16 +99,15 @@ def _forward_map(mean, variance, eps, weight, bias, inv_std, maps):
 
 @sequential
 def _backward_map(mean, inv_std, weight, sums, n, maps):
-    """dx = scale * dy + slope * (x - centre) + shift, where the batch's mean and variance depend on x too."""
+    """dx = (dy - shift - (x - centre) * slope) * scale: the batch's mean and variance depend on x too."""
     total, product = sums
     centre, scale, slope, shift = maps
     for c in range(mean.size):
-        factor = inv_std[c] * weight[c]
-        along = -factor * inv_std[c] * inv_std[c] * product[c] / n
+        along = inv_std[c] * inv_std[c] * product[c] / n
         centre[c] = mean[c]
-        scale[c] = factor
+        scale[c] = inv_std[c] * weight[c]
         slope[c] = along
-        shift[c] = -factor * total[c] / n - along * (mean[c] - centre[c])
+        shift[c] = total[c] / n - (mean[c] - centre[c]) * along
 
 
 @kernel
@@ -138,8 +153,8 @@ def _input_gradient(dy, x, out, relu, training, piece_rows, maps, dx):
         for r in range(p * piece_rows, min(n, (p + 1) * piece_rows)):
             for c in range(channels):
                 g = zero if relu & (out[r, c] <= zero) else dy[r, c]
-                through_statistics = (x[r, c] - centre[c]) * slope[c] + shift[c]
-                dx[r, c] = g * scale[c] + (through_statistics if training else zero)
+                through_statistics = shift[c] + (x[r, c] - centre[c]) * slope[c]
+                dx[r, c] = (g - through_statistics if training else g) * scale[c]
 
 
 def batch_norm(op, x, weight, bias, running_mean, running_var, *, out, mean, inv_std, scratch):
@@ -150,10 +165,10 @@ def batch_norm(op, x, weight, bias, running_mean, running_var, *, out, mean, inv
     variance, maps = scratch["variance"], tuple(scratch["maps"])
 
     if op.training:
-        statistics = build(_statistics, 2 * x.size)
+        statistics, pieces = build(_statistics, 2 * x.size), tuple(scratch["pieces"])
 
         def measure():
-            statistics(x, piece_rows, scratch["piece_mean"], scratch["piece_spread"], mean, variance)
+            statistics(x, piece_rows, pieces, mean, variance)
             _learn(mean, variance, n, float(op.momentum), running_mean, running_var)
     else:
 
@@ -176,11 +191,7 @@ def batch_norm_backward(op, dy, x, weight, out, mean, inv_std, *, dx, dweight, d
     out = rows(out) if relu else dy  # not looked at
     weight = _or_constant(weight, 1, x)
     gradient_sums = build(_gradient_sums, 3 * x.size)
-    pieces, sums, maps = (
-        (scratch["piece_total"], scratch["piece_product"]),
-        tuple(scratch["sums"]),
-        tuple(scratch["maps"]),
-    )
+    pieces, sums, maps = (tuple(scratch[name]) for name in ("pieces", "sums", "maps"))
 
     def run_sums():
         gradient_sums(dy, x, out, relu, mean, piece_rows, pieces, sums)
@@ -202,23 +213,22 @@ def batch_norm_backward(op, dy, x, weight, out, mean, inv_std, *, dx, dweight, d
 
 
 def forward_scratch(op, dtype, x):
-    statistics = {name: _pieces(x) for name in ("piece_mean", "piece_spread")} if op.training else {}
-    return {"variance": Buffer((x[-1],), "float64"), "maps": Buffer((3, x[-1]), dtype), **statistics}
+    pieces = {"pieces": _pieces(3, x)} if op.training else {}
+    return {"variance": Buffer((x[-1],), "float64"), "maps": Buffer((3, x[-1]), dtype), **pieces}
 
 
 def backward_scratch(op, dtype, x):
-    pieces = {name: _pieces(x) for name in ("piece_total", "piece_product")}
-    return {"sums": Buffer((2, x[-1]), "float64"), "maps": Buffer((4, x[-1]), dtype), **pieces}
+    return {"sums": Buffer((2, x[-1]), "float64"), "maps": Buffer((4, x[-1]), dtype), "pieces": _pieces(2, x)}
 
 
 def _piece_rows(channels):
     return max(1, PIECE // channels)
 
 
-def _pieces(x):
-    """One number per piece and channel."""
+def _pieces(count, x):
+    """So many numbers per piece and channel."""
     *leading, channels = x
-    return Buffer((-(-prod(leading) // _piece_rows(channels)), channels), "float64")
+    return Buffer((count, -(-prod(leading) // _piece_rows(channels)), channels), "float64")
 
 
 def _or_constant(param, value, x):

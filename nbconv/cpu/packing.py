@@ -10,28 +10,37 @@ import numpy as np
 from numba import prange
 
 from .compile import helper, kernel, serial
+from .records import PHASE, channel_record, one
 
-SERIAL_BELOW = 8192
+SERIAL_BELOW = 32768
+"""Elements below which waking the other threads takes longer than they save."""
 
 
-def bind_pack(c, weight, bias, packed, *, transposed=False):
-    """Return the call that packs a weight (KH, KW, C / groups, K) for a ``Convolution``.
+def bind_prepare(channels, weight, bias, packed):
+    """Return the call that packs a weight (KH, KW, C / groups, K) and its bias for the forward convolution."""
+    taps = weight.shape[0] * weight.shape[1]
+    return _bind(channels, one(PHASE, {"weights": taps}), np.arange(taps), weight, bias, packed, transposed=False)
 
-    Columns are the weight's last axis; ``transposed``, for the input gradient, its last but one, and there is no bias.
-    """
-    _, _, channels, filters = weight.shape
-    per_group = filters // int(c.geometry[0]["groups"])
-    if c.geometry[0]["depthwise"]:
+
+def bind_turn(channels, phases, weights, weight, packed):
+    """Return the call that packs a weight for the phases of the input gradient: columns are input channels."""
+    return _bind(channels, phases, weights, weight, None, packed, transposed=True)
+
+
+def _bind(channels, phases, weights, weight, bias, packed, *, transposed):
+    _, _, depth, filters = weight.shape
+    if channels.depthwise:
         steps = filters, 0, 1, 0
     elif transposed:
-        steps = channels * filters, 1, filters, per_group
+        steps = depth * filters, 1, filters, channels.depth
     else:
-        steps = channels * filters, filters, 1, per_group
-    bias = np.zeros(int(c.geometry[0]["out_channels"]), weight.dtype) if bias is None else bias
-    call, weight = serial(pack) if packed.size < SERIAL_BELOW else pack, weight.reshape(-1)
+        steps = depth * filters, filters, 1, channels.columns
+    bias = np.zeros(channels.groups * channels.columns, weight.dtype) if bias is None else bias
+    call = serial(pack) if packed.size < SERIAL_BELOW else pack
+    operands = channel_record(str(weight.dtype), channels), phases, weights, steps, weight.reshape(-1), bias, packed
 
     def run():
-        call(c.geometry, c.phases, c.weights, steps, weight, bias, packed)
+        call(*operands)
 
     return run
 

@@ -1,8 +1,8 @@
 """Pooling on the CPU. Arrays are (N, H, W, C): inner loops run over channels, which are contiguous.
 
 A kernel gets its window as one tuple, (KH, KW, stride, stride, dilation, dilation, top, left). Backward gathers by rows
-of the input: a row belongs to one thread, and asks the windows that cover it in scan order, so that nothing races where
-windows overlap and sums come out the same every time.
+of the input: a row belongs to one thread, so that nothing races where windows overlap. Each pixel gets its shares in
+the order of the taps that saw it: columns of windows come from the last to the first.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from numba import prange
 from .chunks import build
 from .compile import helper, kernel
 from .device import empty
-
-CHANNEL_BLOCK = 256
 
 
 @kernel
@@ -72,11 +70,11 @@ def _max_pool2d_backward(dy, argmax, window, dx):
     for row in prange(n_in * height):
         n, h = row // height, row % height
         _zero_row(dx, n, h)
-        for a in range(kh - 1, -1, -1):
+        for a in range(kh):
             i = _window_seeing(h, a, sh, dh, top, h_out)
             if i < 0:
                 continue
-            for j in range(w_out):
+            for j in range(w_out - 1, -1, -1):
                 for b in range(kw):
                     w = j * sw - left + b * dw
                     if w < 0 or w >= width:
@@ -112,11 +110,11 @@ def _avg_pool2d_backward(dy, window, rows, columns, dx):
     for row in prange(n_in * height):
         n, h = row // height, row % height
         _zero_row(dx, n, h)
-        for a in range(kh - 1, -1, -1):
+        for a in range(kh):
             i = _window_seeing(h, a, sh, dh, top, h_out)
             if i < 0:
                 continue
-            for j in range(w_out):
+            for j in range(w_out - 1, -1, -1):
                 divisor = rows[i] * columns[j]
                 for w in range(max(0, j * sw - left), min(width, j * sw - left + kw)):
                     for c in range(channels):
@@ -139,19 +137,21 @@ def _window_seeing(h, tap, stride, dilation, before, count):
 
 @kernel
 def _global_avg_pool2d(x, sums, out):
-    """(N, H * W, C) to (N, C), summed in float64."""
+    """(N, H * W, C) to (N, C), summed in float64, four pixels at a time to read and write the sums less often."""
     n_in, pixels, channels = x.shape
-    blocks = (channels + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK
-    for task in prange(n_in * blocks):
-        n, first = task // blocks, task % blocks * CHANNEL_BLOCK
-        width = min(CHANNEL_BLOCK, channels - first)
-        for c in range(width):
-            sums[n, first + c] = 0
-        for pixel in range(pixels):
-            for c in range(width):
-                sums[n, first + c] += x[n, pixel, first + c]
-        for c in range(width):
-            out[n, first + c] = sums[n, first + c] / pixels
+    quads = pixels // 4 * 4
+    for n in prange(n_in):
+        for c in range(channels):
+            sums[n, c] = 0
+        for p in range(0, quads, 4):
+            for c in range(channels):
+                first, second = np.float64(x[n, p, c]) + x[n, p + 1, c], np.float64(x[n, p + 2, c]) + x[n, p + 3, c]
+                sums[n, c] += first + second
+        for p in range(quads, pixels):
+            for c in range(channels):
+                sums[n, c] += x[n, p, c]
+        for c in range(channels):
+            out[n, c] = sums[n, c] / pixels
 
 
 @kernel

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .vector import lanes
+
 
 def _record(*names):
     return np.dtype([(name, np.int64) for name in names])
@@ -29,6 +31,10 @@ POOL = _record(
     *("fused", "height", "width"),  # of its result
     *("kernel_h", "kernel_w", "step_h", "step_w", "pad_top", "pad_left", "dilation_h", "dilation_w"),
 )
+SUMS = _record(
+    *("rows", "pieces", "slot"),  # of the weight; partial sums; elements of a tile
+    *("full_tiles", "last_tiles", "tiles", "bias"),  # of a full block of columns, of the last, in all; and the bias
+)
 
 
 def one(dtype, values=()):
@@ -37,3 +43,34 @@ def one(dtype, values=()):
     for name, value in dict(values).items():
         array[name] = value
     return array
+
+
+def channel_record(dtype, channels):
+    """Return a geometry that knows nothing but ``channels``, a ``Channels``: what packing of weights depends on."""
+    return one(
+        GEOMETRY,
+        (
+            *zip(("groups", "depth", "columns", "depthwise"), channels, strict=True),
+            *zip(("lanes", "block"), (lanes(dtype), channels.block(dtype)), strict=True),
+            *zip(("blocks", "padded"), (channels.blocks(dtype), channels.padded(dtype)), strict=True),
+        ),
+    )
+
+
+def geometry_record(dtype, source, rows, columns, channels, out_channels):
+    """Return the record of windows over images of shape ``source``; strips, pool and activation are set elsewhere.
+
+    ``rows`` and ``columns`` are each an ``Axis``, ``channels`` is a ``Channels``.
+    """
+    geometry = channel_record(dtype, channels)
+    copied = rows.has_border or columns.has_border
+    for names, values in (
+        (("images", "height", "width", "channels"), source),
+        (("pad_top", "step_h", "reach_h", "grid_height"), rows[1:5]),
+        (("pad_left", "step_w", "reach_w", "grid_width"), columns[1:5]),
+        (("copied", "strip_width"), (copied, columns.extent if copied else columns.size)),
+        (("result_height", "out_channels"), (rows.count, out_channels)),
+    ):
+        for name, value in zip(names, values, strict=True):
+            geometry[name] = value
+    return geometry

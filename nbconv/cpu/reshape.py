@@ -7,7 +7,7 @@ from numba import prange
 from .chunks import GRAIN, build, chunk_count, chunk_range, flat
 from .compile import kernel
 
-TILE = 16
+TILE = 32
 """Rows and columns moved together in a transpose, so that both sides stay in the first cache."""
 
 
@@ -25,10 +25,9 @@ def _transpose(source, target):
     tiles = chunk_count(width, TILE)
     for task in prange(n * tiles):
         m, tile = task // tiles, task % tiles
-        left, right = tile * TILE, min(width, (tile + 1) * TILE)
-        for top in range(0, height, TILE):
-            for q in range(left, right):
-                for p in range(top, min(height, top + TILE)):
+        for down in range(chunk_count(height, TILE)):
+            for q in chunk_range(tile, width, TILE):
+                for p in chunk_range(down, height, TILE):
                     target[m, q, p] = source[m, p, q]
 
 

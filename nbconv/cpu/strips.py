@@ -54,8 +54,8 @@ def choose_strips(cut: Cut) -> Strips:
 
 
 def _shares(size):
-    """The different sizes of equal shares: ``_shares(10) == [1, 2, 3, 4, 5, 10]``."""
-    return sorted({-(-size // parts) for parts in range(1, size + 1)})
+    """The different sizes of equal shares, of ``PIXELS`` at most: ``_shares(10) == [1, 2, 3, 4, 5, 10]``."""
+    return sorted({-(-size // -(-size // share)) for share in range(1, min(size, PIXELS) + 1)})
 
 
 def _fits(cut, strips):
@@ -64,13 +64,12 @@ def _fits(cut, strips):
 
 def _cost(cut, strips):
     """How long all strips take, in tiles; the last strip of an image, and that of the last images, may be smaller."""
-    rows = [strips.rows] * (strips.per_image - 1)
-    rows.append(cut.rows - sum(rows))
-    whole, rest = divmod(cut.images, strips.images)
+    images, rest = divmod(cut.images, strips.images)
+    last_rows = cut.rows - strips.rows * (strips.per_image - 1)
     return sum(
-        times * (-(-images * cut.points(r) // cut.tile_rows) + images * cut.elements(r) / cut.tile_work)
-        for images, times in ((strips.images, whole), (rest, 1))
-        for r in rows
+        times * row_times * (-(-n * cut.points(rows) // cut.tile_rows) + n * cut.elements(rows) / cut.tile_work)
+        for n, times in ((strips.images, images), (rest, 1))
+        for rows, row_times in ((strips.rows, strips.per_image - 1), (last_rows, 1))
     )
 
 

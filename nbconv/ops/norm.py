@@ -76,8 +76,8 @@ class BatchNorm(Layer):
         return {"mean": Buffer((x[-1],), "float64"), "inv_std": Buffer((x[-1],), "float64")}
 
     def reads_in_backward(self):
-        used = {"x", "mean", "inv_std"} | ({"weight"} if self.affine else set()) | ({"out"} if self.activation else set())
-        return tuple(name for name in self.backward_reads if name in used)
+        unused = {"weight": not self.affine, "out": self.activation is None}
+        return tuple(name for name in self.backward_reads if not unused.get(name))
 
     def check_batch(self, x: Shape) -> None:
         if self.training and prod(x[:-1]) < 2:

@@ -1,0 +1,255 @@
+"""The gradients of weights and biases: sums over all pixels, of x times dy and of dy.
+
+The images are cut into strips, and strips into a few *pieces*; each piece has partial sums of its own, which are added in
+order. Tiles of sums stay in registers over a whole strip and are added to the piece's afterwards: a sum of a million
+products is a sum of sums of a few hundred, and its error stays small.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numba import prange
+
+from ..ops.base import Buffer
+from .compile import helper, kernel, serial
+from .convolution import SERIAL_BELOW, first_channel, share
+from .geometry import Axis, Channels
+from .microkernel import NARROW_ROWS, WIDE_ROWS, channel_sum, narrow_sum, wide_sum
+from .records import SUMS, geometry_record, one
+from .strips import copy_strip, strip_bounds, strip_origin
+
+STRIP_PIXELS = 256
+"""Pixels of a strip, about: their dy stays in the first cache, and x in the second."""
+
+UNITS = 96
+"""Into how many units of work the sums are cut, if the weight has too few tiles for as many cores."""
+
+MOST_PIECES = 16
+"""Pieces at most: each costs memory of the weight's size, and an addition of it."""
+
+
+class WeightGradient(NamedTuple):
+    """What the kernels must know: records, where each weight reads x, and what buffers are needed."""
+
+    geometry: np.ndarray
+    sums: np.ndarray
+    offsets: np.ndarray
+    scratch: dict[str, Buffer]
+    work: int
+
+
+def describe(
+    dtype, source, rows: Axis, columns: Axis, channels: Channels, filters, *, circular=False, weight=True, bias=True
+) -> WeightGradient:
+    """Return the ``WeightGradient`` of a convolution over images of shape ``source`` with so many ``filters``.
+
+    ``weight`` and ``bias`` tell which gradients are wanted.
+    """
+    geometry = geometry_record(dtype, source, rows, columns, channels, filters)
+    geometry["circular"] = circular
+    strips = _choose_strips(geometry)
+    g = geometry[0]
+    offsets = _offsets(g, rows.phases[0], columns.phases[0])
+    full, last = (-(-len(offsets) // n) for n in _tile_rows(g))
+    tiles = int(g["groups"] * ((g["blocks"] - 1) * full + last))
+    sums = one(
+        SUMS,
+        {
+            **{"rows": len(offsets), "full_tiles": full, "last_tiles": last, "slot": NARROW_ROWS * g["lanes"]},
+            **{"tiles": tiles if weight else 0, "bias": bias},
+            "pieces": min(-(-UNITS // tiles), strips, MOST_PIECES),
+        },
+    )
+    work = source[0] * rows.count * columns.count * filters * (len(offsets) if weight else 1)
+    offsets = np.concatenate([offsets, np.full(NARROW_ROWS, offsets[-1])])
+    return WeightGradient(geometry, sums, offsets, _scratch(g, sums[0], dtype, work), work)
+
+
+def _choose_strips(geometry):
+    """Cut the images into strips of about ``STRIP_PIXELS`` pixels; return how many."""
+    g = geometry[0]
+    images, height, points = (int(g[name]) for name in ("images", "grid_height", "grid_width"))
+    rows = min(height, max(1, STRIP_PIXELS // points))
+    together = max(1, STRIP_PIXELS // (height * points)) if rows == height else 1
+    per_image = -(-height // rows)
+    strips = -(-images // together) * per_image
+    for name, value in zip(
+        ("strip_images", "strip_rows", "strips_per_image", "strips"),
+        (together, -(-height // per_image), per_image, strips),
+        strict=True,
+    ):
+        geometry[name] = value
+    return strips
+
+
+def _offsets(g, rows, columns):
+    """Return where in a window each row of the weight (tap by tap, channel by channel) reads x."""
+    r, s = (np.array([offset for _, offset in phase.taps], np.int64) for phase in (rows, columns))
+    taps = (r[:, None] * g["strip_width"] + s).reshape(-1, 1) * g["channels"]
+    return (taps + np.arange(g["depth"])).reshape(-1)
+
+
+def _tile_rows(g):
+    """Return the rows of a tile in a full block of columns and in the last."""
+    narrow = g["depthwise"] or g["columns"] - (g["blocks"] - 1) * g["block"] <= g["lanes"]
+    return NARROW_ROWS if g["depthwise"] else WIDE_ROWS, NARROW_ROWS if narrow else WIDE_ROWS
+
+
+def _scratch(g, sums, dtype, work):
+    workers = 1 if work < SERIAL_BELOW else numba.config.NUMBA_NUM_THREADS
+    lines = (g["strip_rows"] - 1) * g["step_h"] + g["reach_h"]
+    strip = int(g["strip_images"] * lines * g["strip_width"] * g["channels"]) if g["copied"] else 1
+    return {
+        "runs": Buffer((workers, int(g["strip_images"] * g["strip_rows"]), 2), "int64"),
+        "windows": Buffer((workers, -(-strip // 16) * 16), dtype),
+        "weight_sums": Buffer((max(1, int(sums["pieces"] * sums["tiles"] * sums["slot"])),), dtype),
+        "bias_sums": Buffer((int(sums["pieces"]), int(g["out_channels"])), "float64"),
+    }
+
+
+def bind(w: WeightGradient, x, dy, dweight, dbias, scratch):
+    """Return the call that computes the gradients that are wanted, ``dweight`` and ``dbias``."""
+    none = np.empty(0, x.dtype)
+    flat = [none if array is None else array.reshape(-1) for array in (x, dy, dweight, dbias)]
+    operands = w.geometry, w.sums, w.offsets, *flat[:2], *(scratch[name] for name in w.scratch)
+    results = w.geometry, w.sums, *(scratch[name] for name in ("weight_sums", "bias_sums")), *flat[2:]
+    add, combine = (serial(k) if w.work < SERIAL_BELOW else k for k in (sum_products, add_pieces))
+
+    def run():
+        add(*operands)
+        combine(*results)
+
+    return run
+
+
+@kernel
+def sum_products(geometry, sums, offsets, x, dy, runs, windows, weight_sums, bias_sums):
+    """Compute the partial sums of all pieces. A unit is one tile, or the bias, of one piece."""
+    workers = len(runs)
+    for worker in prange(workers):
+        g, s = geometry[0], sums[0]
+        per_piece = s.tiles + s.bias
+        unit, end = share(worker, workers, s.pieces * per_piece)
+        while unit < end:
+            piece, first = unit // per_piece, unit % per_piece
+            unit = min(end, (piece + 1) * per_piece)
+            tiles = first, unit - piece * per_piece
+            clear_sums(g, s, piece, tiles, weight_sums, bias_sums)
+            strips = share(piece, s.pieces, g.strips)
+            for strip in range(strips[0], strips[1]):
+                images, grid = strip_bounds(g, strip)
+                if g.copied and tiles[0] < s.tiles:
+                    copy_strip(g, x, images, grid, windows[worker])
+                count, pixels = place_runs(g, images, grid, runs[worker])
+                here = windows[worker] if g.copied else x
+                for tile in range(tiles[0], min(tiles[1], s.tiles)):
+                    slot = (piece * s.tiles + tile) * s.slot
+                    sum_tile(g, s, tile, offsets, here, dy, runs[worker], count, pixels, weight_sums, slot)
+                if tiles[1] > s.tiles:
+                    first_pixel = (images[0] * g.grid_height + grid[0]) * g.grid_width
+                    last_pixel = ((images[1] - 1) * g.grid_height + grid[1]) * g.grid_width
+                    sum_channels(dy, first_pixel, last_pixel, bias_sums[piece])
+
+
+@helper
+def clear_sums(g, s, piece, tiles, weight_sums, bias_sums):
+    """Begin the sums of a range of units of a piece at zero."""
+    for e in range((piece * s.tiles + tiles[0]) * s.slot, (piece * s.tiles + min(tiles[1], s.tiles)) * s.slot):
+        weight_sums[e] = 0
+    if tiles[1] > s.tiles:
+        for k in range(g.out_channels):
+            bias_sums[piece, k] = 0
+
+
+@helper
+def place_runs(g, images, grid, runs):
+    """Write down where the rows of pixels of a strip begin in x and in dy; return how many, and how long they are.
+
+    Where neither x nor dy has a gap between rows, the whole strip is one row.
+    """
+    start, image_step = strip_origin(g, images, grid)
+    line, pixels = g.step_h * g.strip_width * g.channels, g.grid_width
+    rows, count = grid[1] - grid[0], 0
+    for n in range(images[1] - images[0]):
+        for i in range(rows):
+            runs[count, 0] = start + n * image_step + i * line
+            runs[count, 1] = (((images[0] + n) * g.grid_height + grid[0] + i) * pixels) * g.out_channels
+            count += 1
+    if line == pixels * g.step_w * g.channels and (images[1] - images[0] == 1 or image_step == rows * line):
+        return 1, count * pixels
+    return count, pixels
+
+
+@helper
+def tile_place(g, s, tile):
+    """Return group, block of columns, and first row of a tile of the weight."""
+    per_group = (g.blocks - 1) * s.full_tiles + s.last_tiles
+    group, rest = tile // per_group, tile % per_group
+    block = min(rest // s.full_tiles, g.blocks - 1)
+    rows = NARROW_ROWS if g.depthwise or g.columns - block * g.block <= g.lanes else WIDE_ROWS
+    return group, block, (rest - block * s.full_tiles) * rows, rows
+
+
+@helper
+def sum_tile(g, s, tile, offsets, x, dy, runs, count, pixels, sums, slot):
+    """Add the products of one strip to one tile of sums."""
+    group, block, row, rows = tile_place(g, s, tile)
+    x_start, columns = group * g.depth, min(g.block, g.columns - block * g.block)
+    dy_start = first_channel(g, group * g.blocks + block)
+    x_step, dy_step = g.step_w * g.channels, g.out_channels
+    if g.depthwise:
+        channel_sum(x, dy_start, offsets, row, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot)
+    elif rows == WIDE_ROWS:
+        wide_sum(x, x_start, offsets, row, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot)
+    else:
+        narrow_sum(x, x_start, offsets, row, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot)
+
+
+@helper
+def sum_channels(dy, first_pixel, end_pixel, sums):
+    """Add pixels of dy to the sums of its channels, in double precision, four pixels at a time."""
+    size = len(sums)
+    whole = first_pixel + (end_pixel - first_pixel) // 4 * 4
+    for pixel in range(first_pixel, whole, 4):
+        at = pixel * size
+        for k in range(at, at + size):
+            left = np.float64(dy[k]) + np.float64(dy[k + size])
+            right = np.float64(dy[k + 2 * size]) + np.float64(dy[k + 3 * size])
+            sums[k - at] += left + right
+    for pixel in range(whole, end_pixel):
+        for k in range(size):
+            sums[k] += dy[pixel * size + k]
+
+
+@kernel
+def add_pieces(geometry, sums, weight_sums, bias_sums, dweight, dbias):
+    """Add the partial sums of all pieces, in order."""
+    for tile in prange(sums[0].tiles + sums[0].bias):
+        g, s = geometry[0], sums[0]
+        if tile == s.tiles:
+            for k in range(g.out_channels):
+                total = 0.0
+                for piece in range(s.pieces):
+                    total += bias_sums[piece, k]
+                dbias[k] = total
+        else:
+            add_tile(g, s, tile, weight_sums, dweight)
+
+
+@helper
+def add_tile(g, s, tile, weight_sums, dweight):
+    """Add the pieces of one tile of the weight."""
+    group, block, row, rows = tile_place(g, s, tile)
+    columns = min(g.block, g.columns - block * g.block)
+    width = s.slot // rows
+    for m in range(min(rows, s.rows - row)):
+        place = (row + m) * g.out_channels + first_channel(g, group * g.blocks + block)
+        for j in range(columns):
+            dweight[place + j] = weight_sums[tile * s.slot + m * width + j]
+        for piece in range(1, s.pieces):
+            slot = (piece * s.tiles + tile) * s.slot + m * width
+            for j in range(columns):
+                dweight[place + j] += weight_sums[slot + j]

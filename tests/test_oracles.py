@@ -1,0 +1,141 @@
+"""The reference against other people's programs: SciPy, and ONNX's operator examples and evaluator."""
+
+import warnings
+
+import numpy as np
+import onnx
+import pytest
+from cases import CONV
+from numpy.testing import assert_allclose
+from onnx.reference import ReferenceEvaluator
+from running import Bound, on_reference
+from scipy import ndimage, signal
+
+from nbconv import AvgPool2d, BatchNorm, Conv2d, GlobalAvgPool2d, MaxPool2d
+
+RNG = np.random.default_rng(0)
+PLAIN_CONVS = [c for c in CONV if c.op.padding_mode == "zeros" and not c.op.activation and not c.op.pool]
+EXAMPLES = {
+    "test_basic_conv_with_padding": Conv2d(1, 3, padding=1, bias=False),
+    "test_basic_conv_without_padding": Conv2d(1, 3, bias=False),
+    "test_conv_with_strides_padding": Conv2d(1, 3, stride=2, padding=1, bias=False),
+    "test_conv_with_strides_no_padding": Conv2d(1, 3, stride=2, bias=False),
+    "test_conv_with_strides_and_asymmetric_padding": Conv2d(1, 3, stride=2, padding=(1, 1, 0, 0), bias=False),
+    "test_conv_with_autopad_same": Conv2d(1, 3, stride=2, padding=1, bias=False),
+    "test_maxpool_2d_default": MaxPool2d(2, stride=1),
+    "test_maxpool_2d_precomputed_pads": MaxPool2d(5, stride=1, padding=2),
+    "test_maxpool_2d_precomputed_strides": MaxPool2d(2),
+    "test_maxpool_2d_precomputed_same_upper": MaxPool2d(3, stride=2, padding="same"),
+    "test_maxpool_2d_same_upper": MaxPool2d(2, stride=1, padding="same"),
+    "test_maxpool_2d_same_lower": MaxPool2d(2, stride=1, padding=(1, 0, 1, 0)),
+    "test_maxpool_2d_strides": MaxPool2d(5, stride=3),
+    "test_maxpool_2d_ceil": MaxPool2d(3, stride=2, ceil_mode=True),
+    "test_maxpool_2d_ceil_output_size_reduce_by_one": MaxPool2d(1, stride=2, ceil_mode=True),
+    "test_maxpool_2d_dilations": MaxPool2d(2, stride=1, dilation=2),
+    "test_averagepool_2d_default": AvgPool2d(2, stride=1),
+    "test_averagepool_2d_precomputed_pads": AvgPool2d(5, stride=1, padding=2, count_include_pad=False),
+    "test_averagepool_2d_precomputed_pads_count_include_pad": AvgPool2d(5, stride=1, padding=2),
+    "test_averagepool_2d_precomputed_strides": AvgPool2d(2),
+    "test_averagepool_2d_precomputed_same_upper": AvgPool2d(3, stride=2, padding="same", count_include_pad=False),
+    "test_averagepool_2d_same_upper": AvgPool2d(2, stride=1, padding="same", count_include_pad=False),
+    "test_averagepool_2d_same_lower": AvgPool2d(2, stride=1, padding=(1, 0, 1, 0), count_include_pad=False),
+    "test_averagepool_2d_strides": AvgPool2d(5, stride=3),
+    "test_averagepool_2d_ceil": AvgPool2d(3, stride=2, ceil_mode=True),
+    "test_averagepool_2d_ceil_last_window_starts_on_pad": AvgPool2d(3, padding=1, ceil_mode=True),
+    "test_globalaveragepool": GlobalAvgPool2d(),
+    "test_globalaveragepool_precomputed": GlobalAvgPool2d(),
+    "test_batchnorm_example": BatchNorm(training=False),
+    "test_batchnorm_epsilon": BatchNorm(eps=1e-2, training=False),
+    "test_batchnorm_example_training_mode": BatchNorm(),
+    "test_batchnorm_epsilon_training_mode": BatchNorm(eps=1e-2),
+}
+"""ONNX's single-node examples that nbconv can express: with padding up to half a window, in two dimensions."""
+FOUR_DIGITS = ("test_averagepool_2d_ceil_last_window_starts_on_pad",)
+"""Examples whose result ONNX has written down with four digits."""
+
+
+@pytest.fixture(scope="module")
+def onnx_examples():
+    from onnx.backend.test.loader import load_node_model_tests
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the examples of casts overflow on purpose
+        return {example.name: example.data_sets for example in load_node_model_tests()}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_onnx_example(name, onnx_examples):
+    op = EXAMPLES[name]
+    (x, *given), (y, *_) = (map(np.asarray, arrays) for arrays in onnx_examples[name][0])
+    names = ("weight",) if isinstance(op, Conv2d) else (*op.params, *op.state)
+    operands = dict(zip(names, given, strict=True))
+    if isinstance(op, Conv2d):
+        operands["weight"] = operands["weight"].transpose(2, 3, 1, 0)
+    out = on_reference(op, nhwc(x).astype(np.float64), **operands).forward()["out"]
+    assert_allclose(
+        out,
+        nhwc(y) if not isinstance(op, GlobalAvgPool2d) else y[:, :, 0, 0],
+        rtol=2e-5,
+        atol=1e-4 if name in FOUR_DIGITS else 1e-6,
+    )
+
+
+@pytest.mark.parametrize("case", PLAIN_CONVS, ids=str)
+def test_onnx_evaluates_convolutions_alike(case):
+    bound = Bound(case, "reference", "float64")
+    operands = case.operands("float64")
+    feeds = {"x": operands["x"].transpose(0, 3, 1, 2), "weight": operands["weight"].transpose(3, 2, 0, 1)}
+    if case.op.bias:
+        feeds["bias"] = operands["bias"]
+    (y,) = ReferenceEvaluator(onnx_conv(case, list(feeds))).run(None, feeds)
+    assert_allclose(bound.forward()["out"], nhwc(y), rtol=1e-11, atol=1e-11)
+
+
+def onnx_conv(case, names):
+    op = case.op
+    top, bottom, left, right = op.pads(case.x)
+    node = onnx.helper.make_node(
+        "Conv",
+        names,
+        ["y"],
+        kernel_shape=op.kernel_size,
+        strides=op.stride,
+        dilations=op.dilation,
+        group=op.groups,
+        pads=(top, left, bottom, right),
+    )
+    value = onnx.helper.make_tensor_value_info
+    inputs = [value(name, onnx.TensorProto.DOUBLE, None) for name in names]
+    graph = onnx.helper.make_graph([node], "conv", inputs, [value("y", onnx.TensorProto.DOUBLE, None)])
+    return onnx.helper.make_model(graph)
+
+
+def nhwc(array):
+    return np.moveaxis(array, 1, -1)
+
+
+@pytest.mark.parametrize("kernel", [(3, 3), (5, 3), (1, 3)])
+def test_circular_padding_is_scipys_wrap(kernel):
+    x, weight = RNG.standard_normal((6, 9)), RNG.standard_normal(kernel)
+    op = Conv2d(1, kernel, padding="same", padding_mode="circular", bias=False)
+    out = on_reference(op, x[None, :, :, None], weight=weight[:, :, None, None]).forward()["out"]
+    assert_allclose(out[0, :, :, 0], ndimage.correlate(x, weight, mode="wrap"), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode, padding", [("valid", 0), ("full", (2, 3)), ("same", (1, 1, 1, 2))])
+def test_zero_padding_is_scipys_correlate2d(mode, padding):
+    x, weight = RNG.standard_normal((6, 9)), RNG.standard_normal((3, 4))
+    op = Conv2d(1, (3, 4), padding=padding, bias=False)
+    out = on_reference(op, x[None, :, :, None], weight=weight[:, :, None, None]).forward()["out"]
+    assert_allclose(out[0, :, :, 0], signal.correlate2d(x, weight, mode), rtol=1e-12, atol=1e-12)
+
+
+def test_input_gradient_is_a_true_convolution():
+    dy, weight = RNG.standard_normal((5, 4)), RNG.standard_normal((3, 2))
+    bound = on_reference(
+        Conv2d(1, (3, 2), bias=False),
+        np.zeros((1, 7, 5, 1)),
+        weight=weight[:, :, None, None],
+        dy=dy[None, :, :, None],
+    )
+    assert_allclose(bound.backward()["x"][0, :, :, 0], signal.convolve2d(dy, weight), rtol=1e-12, atol=1e-12)
