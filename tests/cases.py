@@ -47,7 +47,10 @@ VALUES = {
     "bad channel": lambda x, rng: np.where(np.arange(x.size).reshape(x.shape) == x.shape[-1], np.nan, x),
     "equal rows": lambda x, rng: np.broadcast_to(x[:1], x.shape),
 }
-"""What the inputs hold: from standard normal numbers to something harder."""
+"""What the inputs hold: from standard normal numbers to something harder.
+
+With "ties", parameters and gradients are small integers too, so that sums of products are exact.
+"""
 
 
 class Case(NamedTuple):
@@ -68,7 +71,7 @@ class Case(NamedTuple):
         """Inputs, parameters and state; the optimisers' state, which forward moves, starts as zeros."""
         op, rng = self.op, np.random.default_rng(self.seed)
         arrays = {name: self._input(name, rng) for name in op.inputs}
-        arrays |= {name: rng.standard_normal(shape) for name, shape in op.param_shapes(*self.shapes).items()}
+        arrays |= {name: self._normal(rng, shape) for name, shape in op.param_shapes(*self.shapes).items()}
         arrays |= {name: rng.uniform(0.5, 1.5, shape) for name, shape in op.state_shapes(*self.shapes).items()}
         if isinstance(op, Optimizer):
             arrays |= {name: np.zeros(self.x) for name in op.saved}
@@ -86,8 +89,12 @@ class Case(NamedTuple):
 
     def dy(self, dtype: str) -> np.ndarray:
         """The gradient that comes back to this op."""
-        rng = np.random.default_rng(1)
-        return rng.standard_normal(self.op.out_shape(*self.shapes)).astype(self.op.out_dtype or dtype)
+        dy = self._normal(np.random.default_rng(1), self.op.out_shape(*self.shapes))
+        return dy.astype(self.op.out_dtype or dtype)
+
+    def _normal(self, rng, shape) -> np.ndarray:
+        x = rng.standard_normal(shape)
+        return x if self.values != "ties" else np.round(2 * x)
 
     def _input(self, name, rng) -> np.ndarray:
         if name == "labels":

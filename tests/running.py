@@ -124,31 +124,6 @@ def exact(case: Case, dtype: str) -> Bound:
     return Bound(case, "reference", "float64", rounded_to=dtype)
 
 
-def distance(got: np.ndarray, want: np.ndarray) -> float:
-    """The larger of norm(got - want) / norm(want) and the same with the largest absolute value for a norm.
-
-    NaN and infinities must be in the same places, or the distance is infinite.
-    """
-    want = want.astype(got.dtype)
-    if got.shape != want.shape or not _same_non_finite(got, want):
-        return np.inf
-    finite = np.isfinite(want)
-    a, b = got[finite].astype(np.float64), want[finite].astype(np.float64)
-    if np.array_equal(a, b):
-        return 0.0
-    norms = (lambda v: np.sqrt(np.sum(v**2))), (lambda v: np.abs(v).max())
-    return float(max(_ratio(norm(a - b), norm(b)) for norm in norms))
-
-
-def _same_non_finite(a, b) -> bool:
-    special = ~np.isfinite(b)
-    return np.array_equal(special, ~np.isfinite(a)) and np.array_equal(a[special], b[special], equal_nan=True)
-
-
-def _ratio(a, b):
-    return a / b if b else np.inf
-
-
 def bits(arrays: dict[str, np.ndarray]) -> dict[str, bytes]:
     """Arrays as bytes, to be compared to the last bit, NaN included."""
     return {name: array.tobytes() for name, array in arrays.items()}

@@ -1,13 +1,12 @@
 """Every case, on every device, forward and backward, against the reference in float64."""
 
-import numpy as np
 import pytest
-from cases import CASES, DTYPES, Case, tolerance
-from running import Bound, bits, distance, exact
+from cases import CASES, DTYPES
+from checking import check_backward, check_forward
+from running import Bound, bits
 
 from nbconv.engine.bind import gradient_names
 from nbconv.engine.registry import DEVICES
-from nbconv.ops.conv import Conv2d
 
 THREADS = (1, 2)
 
@@ -21,22 +20,14 @@ both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 @every_device
 @every_case
 def test_forward_equals_reference(case, device, dtype):
-    got, want = Bound(case, device, dtype).forward(), exact(case, dtype).forward()
-    assert got.keys() == want.keys()
-    if isinstance(case.op, Conv2d) and case.op.pool:
-        check_winners(case, dtype, got.pop("argmax"), want.pop("argmax"))
-    check(case, dtype, got, want)
+    check_forward(case, device, dtype)
 
 
 @both_dtypes
 @every_device
 @differentiable
 def test_backward_equals_reference(case, device, dtype):
-    bound, reference = Bound(case, device, dtype), exact(case, dtype)
-    reference.adopt(bound.forward())
-    got, want = bound.backward(), reference.backward()
-    assert got.keys() == want.keys()
-    check(case, dtype, got, want)
+    check_backward(case, device, dtype)
 
 
 @both_dtypes
@@ -70,25 +61,3 @@ def test_case_is_what_it_says(case):
     assert bits(first) == bits(second)
     assert set(case.op.inputs) <= set(first)
     assert {name for name in gradient_names(case.op) if name in case.op.inputs} <= set(first)
-
-
-def check(case: Case, dtype: str, got: dict, want: dict) -> None:
-    distances = {name: distance(got[name], want[name]) for name in want}
-    assert max(distances.values()) <= tolerance(case, dtype), distances
-
-
-def check_winners(case: Case, dtype: str, got: np.ndarray, want: np.ndarray) -> None:
-    """Another winner is right only where rounding decides: where it is a little less, by the reference."""
-    op = case.op
-    unpooled = exact(Case(Conv2d(**{**op.options(), "pool": None}), case.x, case.values), dtype).forward()["out"]
-    n, i, j, k = np.nonzero(got != want)
-    value = {}
-    for name, argmax in ("got", got), ("want", want):
-        r, s = np.divmod(argmax[n, i, j, k].astype(int), op.pool.kernel_size[1])
-        top, _, left, _ = op.pool.pads(unpooled.shape)
-        h = i * op.pool.stride[0] + r * op.pool.dilation[0] - top
-        w = j * op.pool.stride[1] + s * op.pool.dilation[1] - left
-        assert (h >= 0).all() and (w >= 0).all()
-        value[name] = unpooled[n, h, w, k]
-    assert (value["got"] < value["want"]).all()
-    assert (value["want"] - value["got"] <= tolerance(case, dtype) * np.abs(unpooled).max()).all()

@@ -1,7 +1,9 @@
 """The CPU device: kernels in Numba, for as many threads and as wide vectors as there are."""
 
 from ..ops.activation import ReLU
+from ..ops.conv import Conv2d
 from ..ops.dropout import Dropout
+from ..ops.linear import Linear
 from ..ops.loss import CrossEntropy
 from ..ops.merge import Add
 from ..ops.metric import Accuracy
@@ -9,11 +11,13 @@ from ..ops.norm import BatchNorm
 from ..ops.optimizer import SGD, Adam, AdamW
 from ..ops.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from ..ops.reshape import Flatten
-from . import activation, device, dropout, loss, merge, metric, norm, optimizer, pool, reshape
+from . import activation, conv, device, dropout, linear, loss, merge, metric, norm, optimizer, pool, reshape
 
 __all__ = ["KERNELS", "PREPARE", "SCRATCH", "device"]
 
 KERNELS = {
+    Conv2d: (conv.conv2d, conv.conv2d_backward),
+    Linear: (linear.linear, linear.linear_backward),
     MaxPool2d: (pool.max_pool2d, pool.max_pool2d_backward),
     AvgPool2d: (pool.avg_pool2d, pool.avg_pool2d_backward),
     GlobalAvgPool2d: (pool.global_avg_pool2d, pool.global_avg_pool2d_backward),
@@ -29,10 +33,15 @@ KERNELS = {
     AdamW: (optimizer.adam, None),
 }
 SCRATCH = {
+    Conv2d: (conv.forward_scratch, conv.backward_scratch),
+    Linear: (linear.forward_scratch, linear.backward_scratch),
     BatchNorm: (norm.forward_scratch, norm.backward_scratch),
     CrossEntropy: (loss.forward_scratch, None),
     SGD: (optimizer.scratch, None),
     Adam: (optimizer.scratch, None),
     AdamW: (optimizer.scratch, None),
 }
-PREPARE = {}
+PREPARE = {
+    Conv2d: (conv.prepared_shapes, conv.prepare),
+    Linear: (linear.prepared_shapes, linear.prepare),
+}
