@@ -79,11 +79,13 @@ def _row_count(piece, piece_rows, n):
 
 @sequential
 def _learn(mean, variance, n, momentum, running_mean, running_var):
-    """Move the running values towards this batch's, where these are finite; the variance learnt is the unbiased one."""
+    """Move the running values towards this batch's, where that is finite; the variance learnt is the unbiased one."""
+    number = running_mean.dtype.type
     for c in range(mean.size):
-        if np.isfinite(mean[c]) and np.isfinite(variance[c]):
-            running_mean[c] = (1 - momentum) * running_mean[c] + momentum * mean[c]
-            running_var[c] = (1 - momentum) * running_var[c] + momentum * variance[c] * n / (n - 1)
+        new_mean = number((1 - momentum) * running_mean[c] + momentum * mean[c])
+        new_var = number((1 - momentum) * running_var[c] + momentum * variance[c] * n / (n - 1))
+        if np.isfinite(new_mean) and np.isfinite(new_var):
+            running_mean[c], running_var[c] = new_mean, new_var
 
 
 @sequential
@@ -95,6 +97,12 @@ def _forward_map(mean, variance, eps, weight, bias, inv_std, maps):
         centre[c] = mean[c]
         scale[c] = inv_std[c] * weight[c]
         shift[c] = bias[c] - (mean[c] - centre[c]) * inv_std[c] * weight[c]
+
+
+@sequential
+def _scale(values, factors, out):
+    for c in range(out.size):
+        out[c] = values[c] * factors[c]
 
 
 @sequential
@@ -193,12 +201,13 @@ def batch_norm_backward(op, dy, x, weight, out, mean, inv_std, *, dx, dweight, d
     gradient_sums = build(_gradient_sums, 3 * x.size)
     pieces, sums, maps = (tuple(scratch[name]) for name in ("pieces", "sums", "maps"))
 
+    wanted = [(sums[1], inv_std, dweight), (sums[0], np.ones(channels), dbias)]
+    wanted = [each for each in wanted if each[-1] is not None]
+
     def run_sums():
         gradient_sums(dy, x, out, relu, mean, piece_rows, pieces, sums)
-        if dbias is not None:
-            np.copyto(dbias, sums[0], casting="same_kind")
-        if dweight is not None:
-            np.multiply(sums[1], inv_std, out=dweight, casting="same_kind")
+        for total, factor, gradient in wanted:
+            _scale(total, factor, gradient)
 
     if dx is None:
         return run_sums
