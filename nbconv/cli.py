@@ -66,6 +66,8 @@ def train(dataset, epochs, batch_size, lr, seed, device, threads, out):
     schedule = LearningRate(cosine(lr, epochs, warmup=1))
     (x, y), test = load_data()
     click.echo(f"training on {len(y)} images, testing on {len(test[1])}, device {model.device}")
+    if model.device.memory.cold():
+        click.echo("compiling kernels for this machine, once: this takes some seconds")
     model.fit(x, y, batch_size, epochs, validation_data=test, callbacks=[schedule])
     model.save(out)
     click.echo(f"saved {out}{' (replaced)' if replaced else ''}")

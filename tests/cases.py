@@ -75,7 +75,7 @@ class Case(NamedTuple):
         arrays |= {name: rng.uniform(0.5, 1.5, shape) for name, shape in op.state_shapes(*self.shapes).items()}
         if isinstance(op, Optimizer):
             arrays |= {name: np.zeros(self.x) for name in op.saved}
-        return {name: a if a.dtype == np.int64 else a.astype(dtype) for name, a in arrays.items()}
+        return {name: a if name == "labels" else a.astype(dtype) for name, a in arrays.items()}
 
     def at_step(self, step: int, dtype: str) -> dict[str, np.ndarray]:
         """What differs from step to step, counted from 1: seed and step, learning rate and gradient."""
@@ -358,8 +358,8 @@ CASES = [*CONV, *LINEAR, *MAX_POOL, *AVG_POOL, *BATCH_NORM, *ELEMENTWISE, *LOSS,
 
 EXACT = {"float32": 0.0, "float64": 0.0}
 TOLERANCE = {
-    Conv2d: {"float32": 1e-6, "float64": 2e-15},
-    Linear: {"float32": 1e-6, "float64": 2e-15},
+    Conv2d: {"float32": 1e-6, "float64": 5e-15},  # about eps * sqrt(terms), of two sums in float64
+    Linear: {"float32": 1e-6, "float64": 5e-15},
     MaxPool2d: {"float32": 2e-7, "float64": 5e-16},  # backward adds where windows overlap
     AvgPool2d: {"float32": 3e-7, "float64": 5e-16},
     GlobalAvgPool2d: {"float32": 1e-7, "float64": 2e-15},

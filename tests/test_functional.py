@@ -110,6 +110,15 @@ def test_batch_norm_gradients(device, training):
 
 
 @on_every_device
+def test_batch_norm_without_scale_and_shift(device):
+    mean, var, dy = RNG.standard_normal(4), RNG.random(4) + 0.5, RNG.standard_normal(X.shape)
+    plain = F.batch_norm_backward(dy, X, mean, var, device=device)
+    scaled = F.batch_norm_backward(dy, X, mean, var, np.ones(4), np.zeros(4), device=device)
+    assert plain[1] is None and plain[2] is None
+    np.testing.assert_allclose(plain[0], scaled[0], rtol=1e-14)
+
+
+@on_every_device
 def test_cross_entropy_by_hand(device):
     x = np.log(np.array([[1.0, 2.0, 1.0], [1.0, 1.0, 6.0]]))
     target = np.array([1, 0])

@@ -261,7 +261,7 @@ def test_a_copy_on_another_device_trains_on():
 
 
 def test_integer_images_and_other_floats_are_taken():
-    x, y = samples()
+    x, _ = samples()
     model = compiled()
     pixels = (x * 10).astype(np.int16)
     np.testing.assert_array_equal(model.predict(pixels), model.predict(pixels.astype(np.float64)))

@@ -125,6 +125,12 @@ def _in_turn(run):
     return run_in_turn
 
 
+def cold() -> bool:
+    """Whether the first run must compile kernels, because the cache has none or there is no cache."""
+    folder = cache_folder()
+    return folder is None or next(folder.rglob("*.nbi"), None) is None
+
+
 def describe() -> dict[str, str]:
     """What there is to say about this device, by name."""
     layer = threading_layer()

@@ -4,9 +4,9 @@ A tile is a small block of results (rows x columns) that stays in vector registe
 Lanes of a vector run over columns (channels, contiguous in memory); a row is a pixel, or one number of a filter. Each
 step loads one or two vectors of columns and, per row, one number that goes to all lanes. Tiles come in three forms:
 
-    wide      WIDE_ROWS x 2 vectors      more columns than one vector holds
-    narrow    NARROW_ROWS x 1 vector     the last columns, or few channels
-    channel   NARROW_ROWS x 1 vector     depthwise: a row has its own number in each lane
+    wide      ROWS x 2 vectors      more columns than one vector holds
+    narrow    ROWS x 1 vector     the last columns, or few channels
+    channel   ROWS x 1 vector     depthwise: a row has its own number in each lane
 
 An intrinsic looks at the dtype of its array arguments, so that one serves all. Compilers do not find this form by
 themselves: they keep the results in memory, and on some processors use half the width of the vectors.
@@ -21,100 +21,110 @@ from numba.extending import intrinsic
 
 from .vector import HAS_FMA, VECTOR_BITS, lanes
 
-_REGISTERS = 32 if VECTOR_BITS == 512 or platform.machine() in ("arm64", "aarch64") else 16
-NARROW_ROWS = _REGISTERS - 4  # the others hold the columns and what they are multiplied with
-WIDE_ROWS = NARROW_ROWS // 2
+_ARM = platform.machine() in ("arm64", "aarch64")
+_REGISTERS = 32 if VECTOR_BITS == 512 or _ARM else 16
+_VECTOR_REGISTER = "w" if _ARM else "v" if VECTOR_BITS == 512 else "x"
+"""What the compiler's assembly syntax calls a register that holds a vector."""
+
+ROWS = (_REGISTERS - 4) // 2
+"""Rows of a tile: with two vectors of sums each they leave registers for two vectors of columns and a number."""
+
+CHAIN = 128
+"""Products that are added one after the other. Sums of more are sums of such sums: rounding errors grow with both."""
 
 
 @intrinsic
-def wide_tile(typingctx, source, source_start, rows, first, taps, depth, packed, panel, out, out_start, columns, relu):
-    """Compute WIDE_ROWS results of two vectors of columns; see ``_product_tile``."""
-    return _product_tile(WIDE_ROWS, 2, False, source, rows, taps, packed, out)
+def wide_tile(typingctx, source, source_start, rows, first, offsets, packed, panel, out, out_start, columns, relu):
+    """Compute ROWS results of two vectors of columns; see ``_product_tile``."""
+    return _product_tile(ROWS, 2, False, source, rows, offsets, packed, out)
 
 
 @intrinsic
 def narrow_tile(
-    typingctx, source, source_start, rows, first, taps, depth, packed, panel, out, out_start, columns, relu
+    typingctx, source, source_start, rows, first, offsets, packed, panel, out, out_start, columns, relu
 ):
-    """Compute NARROW_ROWS results of one vector of columns; see ``_product_tile``."""
-    return _product_tile(NARROW_ROWS, 1, False, source, rows, taps, packed, out)
+    """Compute ROWS results of one vector of columns; see ``_product_tile``."""
+    return _product_tile(ROWS, 1, False, source, rows, offsets, packed, out)
 
 
 @intrinsic
 def channel_tile(
-    typingctx, source, source_start, rows, first, taps, depth, packed, panel, out, out_start, columns, relu
+    typingctx, source, source_start, rows, first, offsets, packed, panel, out, out_start, columns, relu
 ):
-    """Compute NARROW_ROWS results of one vector of channels, depthwise; see ``_product_tile``."""
-    return _product_tile(NARROW_ROWS, 1, True, source, rows, taps, packed, out)
+    """Compute ROWS results of one vector of channels, depthwise; see ``_product_tile``."""
+    return _product_tile(ROWS, 1, True, source, rows, offsets, packed, out)
 
 
 @intrinsic
 def wide_sum(
     typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot
 ):
-    """Add to WIDE_ROWS sums of two vectors of columns; see ``_sum_tile``."""
-    return _sum_tile(WIDE_ROWS, 2, False, x, offsets, dy, runs, sums)
+    """Add to ROWS sums of two vectors of columns; see ``_sum_tile``."""
+    return _sum_tile(ROWS, 2, False, x, offsets, dy, runs, sums)
 
 
 @intrinsic
 def narrow_sum(
     typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot
 ):
-    """Add to NARROW_ROWS sums of one vector of columns; see ``_sum_tile``."""
-    return _sum_tile(NARROW_ROWS, 1, False, x, offsets, dy, runs, sums)
+    """Add to ROWS sums of one vector of columns; see ``_sum_tile``."""
+    return _sum_tile(ROWS, 1, False, x, offsets, dy, runs, sums)
 
 
 @intrinsic
 def channel_sum(
     typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot
 ):
-    """Add to NARROW_ROWS sums of one vector of channels, depthwise; see ``_sum_tile``."""
-    return _sum_tile(NARROW_ROWS, 1, True, x, offsets, dy, runs, sums)
+    """Add to ROWS sums of one vector of channels, depthwise; see ``_sum_tile``."""
+    return _sum_tile(ROWS, 1, True, x, offsets, dy, runs, sums)
 
 
-def _product_tile(tile_rows, vectors, depthwise, source, rows, taps, packed, out):
+def _product_tile(tile_rows, vectors, depthwise, source, rows, offsets, packed, out):
     """Return signature and code of a tile of products; j runs over columns, m over rows of the tile::
 
-        value[m, j] = panel[0, j] + sum over taps t and k < depth of
-                      source[source_start + rows[first + m, 0] + taps[t] + k] * panel[1 + t * depth + k, j]
+        value[m, j] = panel[0, j] + sum over k of source[source_start + rows[first + m, 0] + offsets[k]] * panel[1 + k, j]
         out[out_start + rows[first + m, 1] + j] = value[m, j], or its ReLU
 
-    ``panel`` is where packed columns begin in ``packed``; its rows are whole vectors. Only ``columns`` results of a row
-    are written. Rows that are not needed repeat another row: they write the same value to the same place.
-    Depthwise, lane j reads ``source[... + j]``, and only where j < columns.
+    ``panel`` is where a block of columns begins in ``packed``; its rows are whole vectors. Only ``columns`` results of a
+    row are written. Rows that are not needed repeat another: they write the same value to the same place. Depthwise,
+    lane j reads ``source[... + j]``, and only where j < columns.
     """
     signature = types.void(
-        source, types.intp, rows, types.intp, taps, types.intp, packed, types.intp, out, types.intp, types.intp,
-        types.boolean,
+        source, types.intp, rows, types.intp, offsets, packed, types.intp, out, types.intp, types.intp, types.boolean
     )  # fmt: skip
 
     def generate(context, builder, signature, arguments):
-        tap_count = context.make_array(taps)(context, builder, arguments[4]).nitems
-        arguments = _pointers(context, builder, signature, arguments)
-        source_at, source_start, rows_at, first, taps_at, depth, packed_at, panel, out_at, out_start, columns, relu = (
-            arguments
+        products = context.make_array(offsets)(context, builder, arguments[4]).nitems
+        source_at, source_start, rows_at, first, offsets_at, packed_at, panel, out_at, out_start, columns, relu = (
+            _pointers(context, builder, signature, arguments)
         )
         v = _Vectors(context, builder, source.dtype, vectors)
         entries = [_at(builder, rows_at, builder.mul(builder.add(first, _int(m)), _int(2))) for m in range(tile_rows)]
         source_at, out_at = _at(builder, source_at, source_start), _at(builder, out_at, out_start)
         origins = [_at(builder, source_at, builder.load(entry)) for entry in entries]
-        panel_row = cgutils.alloca_once_value(builder, _at(builder, packed_at, panel))
-
-        def next_panel_row():
-            pointer = builder.load(panel_row)
-            builder.store(_at(builder, pointer, _int(v.columns)), panel_row)
-            return v.load(pointer)
-
-        bias = next_panel_row()
+        panel_at = _at(builder, packed_at, panel)
+        bias = v.load(panel_at)
         values = [v.variables(bias) for _ in range(tile_rows)]
 
+        totals = [v.variables(v.zeros()) for _ in range(tile_rows)]
+
         def accumulate(read):
-            with cgutils.for_range(builder, tap_count) as tap:
-                offset = builder.load(_at(builder, taps_at, tap.index))
-                with cgutils.for_range(builder, depth) as k:
-                    weights, offset_k = next_panel_row(), builder.add(offset, k.index)
+            with cgutils.for_range_slice(builder, _int(0), products, _int(CHAIN), _INT, inc=True) as (start, _):
+                with builder.if_then(builder.icmp_signed(">", start, _int(0))):
+                    for total, value in zip(totals, values, strict=True):
+                        v.set(total, v.sums(v.get(total), v.get(value)))
+                        v.set(value, v.zeros())
+                rest = builder.sub(products, start)
+                length = builder.select(builder.icmp_signed("<", rest, _int(CHAIN)), rest, _int(CHAIN))
+                with cgutils.for_range(builder, length) as product:
+                    k = builder.add(start, product.index)
+                    offset = builder.sext(builder.load(_at(builder, offsets_at, k)), _INT)
+                    weights = v.load(_at(builder, panel_at, builder.mul(builder.add(k, _int(1)), _int(v.columns))))
                     for origin, value in zip(origins, values, strict=True):
-                        v.add_product(value, read(_at(builder, origin, offset_k)), weights)
+                        v.add_product(value, read(_at(builder, origin, offset)), weights)
+            with builder.if_then(builder.icmp_signed(">", products, _int(CHAIN))):
+                for total, value in zip(totals, values, strict=True):
+                    v.set(value, v.sums(v.get(total), v.get(value)))
 
         whole_row = builder.icmp_signed("==", columns, _int(v.columns))
         masks = v.masks(columns)
@@ -166,7 +176,7 @@ def _sum_tile(tile_rows, vectors, depthwise, x, offsets, dy, runs, sums):
             _at(builder, offsets_at, first),
         )
         origins = [_at(builder, x_at, builder.load(_at(builder, offsets_at, _int(m)))) for m in range(tile_rows)]
-        values = [v.variables([v.constant(0.0)] * vectors) for _ in range(tile_rows)]
+        values = [v.variables(v.zeros()) for _ in range(tile_rows)]
 
         def accumulate(masks):
             with cgutils.for_range(builder, count) as run:
@@ -190,7 +200,7 @@ def _sum_tile(tile_rows, vectors, depthwise, x, offsets, dy, runs, sums):
         target = _at(builder, *to)
         for m, value in enumerate(values):
             place = _at(builder, target, _int(m * v.columns))
-            v.store([builder.fadd(a, b) for a, b in zip(v.load(place), v.get(value), strict=True)], place)
+            v.store(v.sums(v.load(place), v.get(value)), place)
         return context.get_dummy_value()
 
     return signature, generate
@@ -264,10 +274,29 @@ class _Vectors:
         """Read one number into all lanes of all vectors."""
         return [self._splat(self.builder.load(pointer), self.type)] * self.count
 
+    def set(self, variables, vectors):
+        """Give each variable a new value."""
+        for variable, vector in zip(variables, vectors, strict=True):
+            self.builder.store(vector, variable)
+
+    def zeros(self):
+        """Return a row of zeros."""
+        return [self.constant(0.0)] * self.count
+
+    def sums(self, left, right):
+        """Return the sums of two rows."""
+        return [self.builder.fadd(a, b) for a, b in zip(left, right, strict=True)]
+
     def add_product(self, variables, left, right):
-        """``variables += left * right``, lane by lane, in one rounding where the processor can."""
-        for variable, a, b in zip(variables, left, right, strict=True):
-            self.builder.store(self.builder.call(self._fma, [a, b, self.builder.load(variable)]), variable)
+        """``variables += left * right``, in one rounding where the processor can.
+
+        Behind it comes an empty piece of assembly that no load and no sum may be moved over. Compilers like to load
+        early; here every register holds a sum, and what is loaded early evicts one.
+        """
+        b, kind = self.builder, ir.FunctionType(self.type, [self.type])
+        for variable, x, y in zip(variables, left, right, strict=True):
+            value = b.call(self._fma, [x, y, b.load(variable)])
+            b.store(b.asm(kind, "", f"={_VECTOR_REGISTER},0,~{{memory}}", [value], side_effect=True), variable)
 
     def at_least(self, vectors, floor):
         """Replace what is below ``floor``; NaN is not."""

@@ -69,7 +69,13 @@ def _piece_statistics(x, first, last, mean, rest, spread):
 @helper
 def _finite(value):
     """The value, or zero where it is none that could be subtracted from another."""
-    return value if np.isfinite(value) else 0.0
+    return value if _is_finite(value) else 0.0
+
+
+@helper
+def _is_finite(value):
+    """Not ``np.isfinite``, which subtracts the value from itself: where sums may be regrouped, that is always zero."""
+    return abs(value) < np.inf
 
 
 @helper
@@ -84,7 +90,7 @@ def _learn(mean, variance, n, momentum, running_mean, running_var):
     for c in range(mean.size):
         new_mean = number((1 - momentum) * running_mean[c] + momentum * mean[c])
         new_var = number((1 - momentum) * running_var[c] + momentum * variance[c] * n / (n - 1))
-        if np.isfinite(new_mean) and np.isfinite(new_var):
+        if _is_finite(new_mean) and _is_finite(new_var):
             running_mean[c], running_var[c] = new_mean, new_var
 
 

@@ -31,7 +31,7 @@ def bind_backward(op: Op, device: Device, arrays: Mapping, gradients: Mapping, s
     """
     _, backward = kernels(type(op), device)
     needed = op.reads_in_backward()
-    operands = [arrays[name] if name in needed else None for name in op.backward_reads]
+    operands = [arrays.get(name) if name in needed else None for name in op.backward_reads]
     wanted = {f"d{name}": gradients.get(name) for name in gradient_names(op)}
     return backward(op, gradients["out"], *operands, **wanted, **_scratch(op, scratch))
 

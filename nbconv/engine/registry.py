@@ -8,6 +8,8 @@ computed from its parameters alone, once as long as they do not change.
 from __future__ import annotations
 
 import re
+import sys
+from ctypes.util import find_library
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
@@ -55,7 +57,9 @@ def open_device(spec: str | Device) -> Device:
 
 def why_no_cuda() -> str:
     """Say why there is no GPU to compute on."""
-    return "this version of nbconv has no CUDA kernels yet"
+    driver = find_library("nvcuda" if sys.platform == "win32" else "cuda")
+    machine = "an NVIDIA driver is there" if driver else "no NVIDIA driver is installed"
+    return f"{machine}, and this version of nbconv has no CUDA kernels yet"
 
 
 def kernels(op_type: type[Op], device: Device):

@@ -49,7 +49,8 @@ def read(path) -> Checkpoint:
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
+            names = file.keys()
+            arrays = {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError, ValueError, TypeError) as error:
         raise FileFormatError(
             f"{path} is not a complete safetensors file ({error}); it may be truncated, copy or save it again"

@@ -61,6 +61,11 @@ def sequence(calls, threads=None):
     return run
 
 
+def cold() -> bool:
+    """Whether the first run must compile kernels: there are none here."""
+    return False
+
+
 def describe():
     """What there is to say about this device, by name."""
     return {"numpy": np.__version__}
