@@ -1,6 +1,6 @@
 """Convolution on the CPU: what is computed by which kernel, and in which buffers.
 
-Three kernels do it: ``convolve`` (forward and input gradient), ``sum_products`` (weight and bias gradient) and ``pack``.
+Three kernels do it: ``convolve`` (forward, input gradient), ``sum_products`` (weight, bias gradient) and ``pack``.
 They know nothing of an op: what they are told about strides, borders and groups is worked out when they are bound.
 """
 
@@ -70,9 +70,7 @@ def _axes(op, x_shape, axis) -> list[Axis]:
     shape, pads = x_shape, op.pads(x_shape)
     if axis is gradient_axis and op.padding_mode == "circular":
         shape, pads = bordered_shape(op, x_shape), (0, 0, 0, 0)
-    sizes = zip(
-        shape[1:3], op.kernel_size, op.stride, pads[::2], op.dilation, op.conv_shape(x_shape)[1:3], strict=True
-    )
+    sizes = zip(shape[1:3], op.kernel_size, op.stride, pads[::2], op.dilation, op.conv_shape(x_shape)[1:3], strict=True)
     return [axis(*numbers) for numbers in sizes]
 
 
@@ -137,7 +135,7 @@ def conv2d_backward(op, dy, x, weight, out, argmax, *, dx, dweight, dbias, scrat
 def _input_gradient_calls(op, dy, weight, dx, scratch):
     description, turned = input_gradient(op, str(dx.dtype), dx.shape), scratch["turned"]
     channels = Channels.of(op.groups, op.out_channels, dx.shape[3])
-    turn = bind_turn(channels, description.phases, description.weights, weight, turned)
+    turn = bind_turn(channels, description.phases, description.taps, weight, turned)
     if op.padding_mode != "circular":
         return turn, convolution.bind(description, dy, turned, dx, None, scratch)
     bordered = scratch["bordered"]

@@ -1,8 +1,8 @@
 """The kernel of every convolution, forward and input gradient: strips of bordered source, tiles of results.
 
-Work is cut into units: a strip of the grid, times a share of the blocks of columns. A unit copies its strip of the source
-with a border (where there is one), computes tiles from it, and pools them if a pool is fused: what lies between stays in
-the core's cache.
+Work is cut into units: a strip of the grid, times a share of the blocks of columns. A unit copies its strip of the
+source with a border (where there is one), computes tiles from it, and pools them if a pool is fused: what lies between
+stays in the core's cache.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from numba import prange
 from ..ops.base import Buffer
 from .compile import helper, kernel, serial
 from .fused_pool import grid_rows, pool_strip, rows_to_pool
-from .geometry import Axis, Channels, Taps
-from .microkernel import NARROW_ROWS, WIDE_ROWS, channel_tile, narrow_tile, wide_tile
+from .geometry import Axis, Channels
+from .microkernel import ROWS, channel_tile, narrow_tile, wide_tile
 from .records import PHASE, POOL, geometry_record, one
 from .strips import UNITS, Cut, choose_strips, copy_strip, strip_bounds, strip_origin
 
@@ -26,20 +26,33 @@ SERIAL_BELOW = 400_000
 
 
 class Convolution(NamedTuple):
-    """What ``convolve`` must know: records, the offsets of taps, taps in the weight, and what buffers it needs."""
+    """What ``convolve`` must know: records, where a window reads the source, and what buffers are needed.
+
+    ``taps`` lists for each phase which taps of the weight reach it, ``offsets`` the product of a tap with each channel.
+    """
 
     geometry: np.ndarray
     phases: np.ndarray
     pool: np.ndarray
     taps: np.ndarray
-    weights: np.ndarray
+    offsets: np.ndarray
     packed: Buffer
     scratch: dict[str, Buffer]
     work: int
 
 
 def describe(
-    dtype, source, rows: Axis, columns: Axis, channels: Channels, result, kernel_w, *, circular=False, relu=False, pool=None
+    dtype,
+    source,
+    rows: Axis,
+    columns: Axis,
+    channels: Channels,
+    result,
+    kernel_w,
+    *,
+    circular=False,
+    relu=False,
+    pool=None,
 ) -> Convolution:
     """Return the ``Convolution`` from images of shape ``source`` (N, H, W, C) to ``result`` (N, H, W, C).
 
@@ -50,32 +63,34 @@ def describe(
     geometry["circular"], geometry["relu"] = circular, relu
     if pool[0]["fused"]:
         geometry["result_height"] = pool[0]["height"]
-    phases, taps, weights = _phases(geometry[0], rows, columns, result, kernel_w)
-    products = int(phases["weights"].sum()) * channels.depth
+    phases, taps, offsets = _phases(geometry[0], rows, columns, result, kernel_w)
+    products = len(offsets)
     work = source[0] * rows.count * columns.count * products * channels.columns * channels.groups // len(phases)
     scratch = _cut(geometry, pool, products, dtype, serial=work < SERIAL_BELOW)
     packed = Buffer((channels.groups * channels.padded(dtype) * (products + len(phases)),), dtype)
-    return Convolution(geometry, phases, pool, taps, weights, packed, scratch, work)
+    return Convolution(geometry, phases, pool, taps, offsets, packed, scratch, work)
 
 
 def _phases(g, rows, columns, result, kernel_w):
-    """Return the records of all phases, and of all of them the offsets of taps and the taps in the weight."""
+    """Return the records of all phases, and of all of them the taps in the weight and the offsets of products."""
     _, height, width, channels = result
-    records, offsets, weights, panel = [], [], [], 0
+    records, taps, offsets, panel = [], [], [], 0
     for r in rows.phases:
         for c in columns.phases:
-            taps = Taps.of(r, c, g["strip_width"] * g["channels"], g["channels"], g["depth"], kernel_w)
+            reached = [
+                (i * kernel_w + j, (y * g["strip_width"] + x) * g["channels"]) for i, y in r.taps for j, x in c.taps
+            ]
+            products = len(reached) * g["depth"]
             records.append((
-                *(len(offsets), len(taps.offsets), taps.depth),
-                *(len(weights), len(taps.weights), panel),
+                *(len(taps), len(reached), len(offsets), products, panel),
                 *(r.first, r.end, c.first, c.end),
                 *((r.start * width + c.start) * channels, height * width * channels),
                 *(r.step * width * channels, c.step * channels),
             ))  # fmt: skip
-            offsets += taps.offsets
-            weights += taps.weights
-            panel += g["groups"] * g["padded"] * (1 + len(taps.weights) * g["depth"])
-    return np.array(records, PHASE), np.array(offsets, np.int64), np.array(weights, np.int64)
+            taps += [tap for tap, _ in reached]
+            offsets += [offset + k for _, offset in reached for k in range(g["depth"])]
+            panel += g["groups"] * g["padded"] * (1 + products)
+    return np.array(records, PHASE), np.array(taps, np.int64), np.array(offsets, np.int32)
 
 
 def _cut(geometry, pool, products, dtype, *, serial):
@@ -94,8 +109,7 @@ def _cut(geometry, pool, products, dtype, *, serial):
         rows=int(g["result_height"]),
         points=lambda rows: int(grid_rows(pool, rows) * g["grid_width"]),
         elements=elements,
-        tile_rows=NARROW_ROWS if g["depthwise"] or g["columns"] <= g["lanes"] else WIDE_ROWS,
-        tile_work=int(4 * NARROW_ROWS * max(1, products) * blocks),
+        tile_work=int(8 * ROWS * max(1, products) * blocks),
         blocks=blocks,
     )
     strips = choose_strips(cut)
@@ -106,7 +120,7 @@ def _cut(geometry, pool, products, dtype, *, serial):
     points = strips.images * cut.points(strips.rows)
     share = -(-blocks // parts) * int(g["block"])
     return {
-        "rows": Buffer((workers, points + NARROW_ROWS, 2), "int64"),
+        "rows": Buffer((workers, points + ROWS, 2), "int64"),
         "inputs": Buffer((workers, _aligned(strips.images * elements(strips.rows))), dtype),
         "results": Buffer((workers, _aligned(points * share if pool[0]["fused"] else 0)), dtype),
     }
@@ -121,7 +135,7 @@ def bind(c: Convolution, source, packed, out, argmax, scratch):
     """Return the call that computes ``out`` (and ``argmax``) from ``source`` and packed weights."""
     call = serial(convolve) if c.work < SERIAL_BELOW else convolve
     argmax = np.empty(0, np.uint8) if argmax is None else argmax
-    operands = c.geometry, c.phases, c.pool, c.taps, source.reshape(-1), packed, out.reshape(-1), argmax.reshape(-1)
+    operands = c.geometry, c.phases, c.pool, c.offsets, source.reshape(-1), packed, out.reshape(-1), argmax.reshape(-1)
     buffers = scratch["inputs"], scratch["results"], scratch["rows"]
 
     def run():
@@ -131,7 +145,7 @@ def bind(c: Convolution, source, packed, out, argmax, scratch):
 
 
 @kernel
-def convolve(geometry, phases, pool, taps, source, packed, out, argmax, inputs, results, rows):
+def convolve(geometry, phases, pool, offsets, source, packed, out, argmax, inputs, results, rows):
     """Compute all units; each worker has its own of ``inputs`` and ``results`` (strips) and ``rows`` (addresses)."""
     workers = len(rows)
     for worker in prange(workers):
@@ -149,7 +163,7 @@ def convolve(geometry, phases, pool, taps, source, packed, out, argmax, inputs, 
             there = results[worker] if p.fused else out
             for phase in phases:
                 count = place_windows(g, p, phase, images, grid, blocks, rows[worker])
-                compute_tiles(g, phase, blocks, taps, here, packed, there, rows[worker], count)
+                compute_tiles(g, phase, blocks, offsets, here, packed, there, rows[worker], count)
             if p.fused:
                 channels = first_channel(g, blocks[0]), first_channel(g, blocks[1])
                 pool_strip(g, p, results[worker], images, grid, result_rows, channels, out, argmax)
@@ -182,38 +196,36 @@ def place_windows(g, p, phase, images, grid, blocks, rows):
         out_row = g.grid_width * out_pixel
         out_image = (grid[1] - grid[0]) * out_row
         out_start = -first_channel(g, blocks[0])
-    count = 0
+    count, width = 0, phase.end_column - phase.first_column
     for n in range(images[1] - images[0]):
         for i in range(max(grid[0], phase.first_row) - grid[0], min(grid[1], phase.end_row) - grid[0]):
-            source, out = start + n * image_step + i * line, out_start + n * out_image + i * out_row
-            for j in range(phase.first_column, phase.end_column):
-                rows[count, 0] = source + j * pixel
-                rows[count, 1] = out + j * out_pixel
-                count += 1
-    if count > 0:
-        for m in range(NARROW_ROWS):
-            rows[count + m, 0] = rows[count - 1, 0]
-            rows[count + m, 1] = rows[count - 1, 1]
+            source = start + n * image_step + i * line + phase.first_column * pixel
+            out = out_start + n * out_image + i * out_row + phase.first_column * out_pixel
+            row = rows[count : count + width]
+            for j in range(width):
+                row[j, 0] = source + j * pixel
+                row[j, 1] = out + j * out_pixel
+            count += width
+    for m in range(count, count + ROWS if count else 0):
+        rows[m, 0], rows[m, 1] = rows[count - 1, 0], rows[count - 1, 1]
     return count
 
 
 @helper
-def compute_tiles(g, phase, blocks, taps, source, packed, out, rows, count):
+def compute_tiles(g, phase, blocks, offsets, source, packed, out, rows, count):
     """Compute the results of ``count`` windows for a range of blocks of columns."""
-    phase_taps, relu = taps[phase.first_tap : phase.first_tap + phase.taps], g.relu != 0
-    panel_rows = 1 + phase.weights * g.depth
+    offsets, relu = offsets[phase.first_product : phase.first_product + phase.products], g.relu != 0
     for b in range(blocks[0], blocks[1]):
         group, column = b // g.blocks, b % g.blocks * g.block
         columns = min(g.block, g.columns - column)
-        panel = phase.panel + (group * g.padded + column) * panel_rows
+        panel = phase.panel + (group * g.padded + column) * (1 + phase.products)
         place = group * g.columns + column
-        depth, origin = phase.depth, group * g.depth
         if g.depthwise:
-            for m in range(0, count, NARROW_ROWS):
-                channel_tile(source, column, rows, m, phase_taps, depth, packed, panel, out, place, columns, relu)
+            for m in range(0, count, ROWS):
+                channel_tile(source, column, rows, m, offsets, packed, panel, out, place, columns, relu)
         elif columns > g.lanes:
-            for m in range(0, count, WIDE_ROWS):
-                wide_tile(source, origin, rows, m, phase_taps, depth, packed, panel, out, place, columns, relu)
+            for m in range(0, count, ROWS):
+                wide_tile(source, group * g.depth, rows, m, offsets, packed, panel, out, place, columns, relu)
         else:
-            for m in range(0, count, NARROW_ROWS):
-                narrow_tile(source, origin, rows, m, phase_taps, depth, packed, panel, out, place, columns, relu)
+            for m in range(0, count, ROWS):
+                narrow_tile(source, group * g.depth, rows, m, offsets, packed, panel, out, place, columns, relu)

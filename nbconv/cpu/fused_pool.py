@@ -42,47 +42,42 @@ def pool_strip(g, p, strip, images, rows, result_rows, channels, out, argmax):
     """
     size = channels[1] - channels[0]
     for n in range(images[0], images[1]):
-        start = (n - images[0]) * (rows[1] - rows[0])
+        first_line = (n - images[0]) * (rows[1] - rows[0]) - rows[0]
         for i in range(result_rows[0], result_rows[1]):
-            top = i * p.step_h - p.pad_top
             for j in range(p.width):
-                left = j * p.step_w - p.pad_left
-                target = ((n * p.height + i) * p.width + j) * g.out_channels + channels[0]
-                first = True
-                for r in range(p.kernel_h):
-                    h = top + r * p.dilation_h
-                    if h < 0 or h >= g.grid_height:
-                        continue
-                    line = (start + h - rows[0]) * g.grid_width
-                    for s in range(p.kernel_w):
-                        w = left + s * p.dilation_w
-                        if w < 0 or w >= g.grid_width:
-                            continue
-                        position = r * p.kernel_w + s
-                        if first:
-                            _take(strip, (line + w) * size, position, size, target, out, argmax)
-                            first = False
-                        else:
-                            _challenge(strip, (line + w) * size, position, size, target, out, argmax)
-                if first:  # a dilated window can see nothing but border
-                    for c in range(target, target + size):
-                        out[c] = -np.inf
-                        argmax[c] = 0
+                place = ((n * p.height + i) * p.width + j) * g.out_channels + channels[0]
+                pool_window(g, p, strip, first_line, i, j, out[place : place + size], argmax[place : place + size])
 
 
 @helper
-def _take(strip, pixel, position, size, target, out, argmax):
-    """Let the pixel be the maximum of the window."""
-    for c in range(size):
-        out[target + c] = strip[pixel + c]
-        argmax[target + c] = position
+def pool_window(g, p, strip, first_line, i, j, out, argmax):
+    """Find the maximum of window (i, j) in a strip where row h of the image is line ``first_line + h``."""
+    first, size = True, len(out)
+    for r in range(p.kernel_h):
+        h = i * p.step_h - p.pad_top + r * p.dilation_h
+        if h < 0 or h >= g.grid_height:
+            continue
+        for s in range(p.kernel_w):
+            w = j * p.step_w - p.pad_left + s * p.dilation_w
+            if w < 0 or w >= g.grid_width:
+                continue
+            pixel = ((first_line + h) * g.grid_width + w) * size
+            challenge(strip[pixel : pixel + size], r * p.kernel_w + s, first, out, argmax)
+            first = False
+    if first:  # a dilated window can see nothing but border
+        for c in range(size):
+            out[c] = -np.inf
+            argmax[c] = 0
 
 
 @helper
-def _challenge(strip, pixel, position, size, target, out, argmax):
-    """Let the pixel win where it is larger, or the first NaN; both outcomes are stored: a select, no branch."""
-    for c in range(size):
-        value, best = strip[pixel + c], out[target + c]
-        wins = (not value <= best) & (best == best)
-        out[target + c] = value if wins else best
-        argmax[target + c] = position if wins else argmax[target + c]
+def challenge(pixel, position, first, out, argmax):
+    """Let the pixel win where it is larger, or the first NaN, or the first of all.
+
+    Both outcomes are stored: a select, no branch.
+    """
+    for c in range(len(out)):
+        value, best = pixel[c], out[c]
+        wins = first | ((not value <= best) & (best == best))
+        out[c] = value if wins else best
+        argmax[c] = position if wins else argmax[c]

@@ -21,8 +21,8 @@ from .vector import lanes
 class Axis(NamedTuple):
     """One axis, height or width, of windows over a source of ``size`` pixels with ``pad`` pixels of border before it.
 
-    There are ``count`` windows, ``step`` pixels apart; each reaches over ``reach`` pixels. A negative ``pad`` leaves out
-    the first pixels.
+    There are ``count`` windows, ``step`` pixels apart; each reaches over ``reach`` pixels. A negative ``pad`` leaves
+    out the first pixels.
     """
 
     size: int
@@ -72,38 +72,13 @@ def gradient_axis(size, kernel, stride, pad, dilation, count) -> Axis:
     furthest = (kernel - 1) * dilation // stride
     phases = []
     for phase in range(stride):
-        taps = [(t, furthest - t * dilation // stride) for t in reversed(range(kernel)) if t * dilation % stride == phase]
+        reached = [t for t in reversed(range(kernel)) if t * dilation % stride == phase]
+        taps = [(t, furthest - t * dilation // stride) for t in reached]
         start = first_q * stride + phase - pad
         first, end = int(start < 0), -(-(size - start) // stride)
         if first < end:
             phases.append(AxisPhase(first, end, start, stride, taps))
     return Axis(count, furthest - first_q, 1, furthest + 1, last_q - first_q + 1, phases)
-
-
-class Taps(NamedTuple):
-    """The taps of a phase: where they begin in the source, how far each runs, and which of the weight they are.
-
-    Taps that are neighbours in the source are one: a row of a kernel is one tap of depth kernel_w * channels.
-    """
-
-    offsets: list[int]
-    depth: int
-    weights: list[int]
-
-    @classmethod
-    def of(cls, rows: AxisPhase, columns: AxisPhase, line: int, pixel: int, depth: int, kernel_w: int) -> Taps:
-        """``line`` and ``pixel`` are the steps between rows and between pixels of the source, in elements."""
-        offsets = [r * line + s * pixel for _, r in rows.taps for _, s in columns.taps]
-        weights = [r * kernel_w + s for r, _ in rows.taps for s, _ in columns.taps]
-        for run in len(columns.taps), len(rows.taps):
-            offsets, depth = merge(offsets, depth, run)
-        return cls(offsets, depth, weights)
-
-
-def merge(offsets: list[int], depth: int, run: int) -> tuple[list[int], int]:
-    """Join each ``run`` taps into one if they are neighbours: ``merge([0, 4, 20, 24], 4, 2) == ([0, 20], 8)``."""
-    neighbours = all(offsets[i] - offsets[i - 1] == depth for i in range(len(offsets)) if i % run)
-    return (offsets[::run], depth * run) if offsets and neighbours else (offsets, depth)
 
 
 class Channels(NamedTuple):

@@ -66,7 +66,7 @@ def linear_backward(op, dy, x, weight, out, *, dx, dweight, dbias, scratch):
     if dx is not None:
         description = product(dtype, *dy.shape, x.shape[1])
         channels, turned = Channels.of(1, op.out_features, x.shape[1]), scratch["turned"]
-        calls.append(bind_turn(channels, description.phases, description.weights, weight[None, None], turned))
+        calls.append(bind_turn(channels, description.phases, description.taps, weight[None, None], turned))
         calls.append(convolution.bind(description, dy, turned, dx, None, scratch))
 
     def run():

@@ -4,7 +4,7 @@ A tile is a small block of results (rows x columns) that stays in vector registe
 Lanes of a vector run over columns (channels, contiguous in memory); a row is a pixel, or one number of a filter. Each
 step loads one or two vectors of columns and, per row, one number that goes to all lanes. Tiles come in three forms:
 
-    wide      ROWS x 2 vectors      more columns than one vector holds
+    wide      ROWS x 2 vectors    more columns than one vector holds
     narrow    ROWS x 1 vector     the last columns, or few channels
     channel   ROWS x 1 vector     depthwise: a row has its own number in each lane
 
@@ -40,17 +40,13 @@ def wide_tile(typingctx, source, source_start, rows, first, offsets, packed, pan
 
 
 @intrinsic
-def narrow_tile(
-    typingctx, source, source_start, rows, first, offsets, packed, panel, out, out_start, columns, relu
-):
+def narrow_tile(typingctx, source, source_start, rows, first, offsets, packed, panel, out, out_start, columns, relu):
     """Compute ROWS results of one vector of columns; see ``_product_tile``."""
     return _product_tile(ROWS, 1, False, source, rows, offsets, packed, out)
 
 
 @intrinsic
-def channel_tile(
-    typingctx, source, source_start, rows, first, offsets, packed, panel, out, out_start, columns, relu
-):
+def channel_tile(typingctx, source, source_start, rows, first, offsets, packed, panel, out, out_start, columns, relu):
     """Compute ROWS results of one vector of channels, depthwise; see ``_product_tile``."""
     return _product_tile(ROWS, 1, True, source, rows, offsets, packed, out)
 
@@ -82,11 +78,12 @@ def channel_sum(
 def _product_tile(tile_rows, vectors, depthwise, source, rows, offsets, packed, out):
     """Return signature and code of a tile of products; j runs over columns, m over rows of the tile::
 
-        value[m, j] = panel[0, j] + sum over k of source[source_start + rows[first + m, 0] + offsets[k]] * panel[1 + k, j]
+        value[m, j] = panel[0, j]
+                    + sum over k of source[source_start + rows[first + m, 0] + offsets[k]] * panel[1 + k, j]
         out[out_start + rows[first + m, 1] + j] = value[m, j], or its ReLU
 
-    ``panel`` is where a block of columns begins in ``packed``; its rows are whole vectors. Only ``columns`` results of a
-    row are written. Rows that are not needed repeat another: they write the same value to the same place. Depthwise,
+    ``panel`` is where a block of columns begins in ``packed``; its rows are whole vectors. Only ``columns`` results of
+    a row are written. Rows that are not needed repeat another: they write the same value to the same place. Depthwise,
     lane j reads ``source[... + j]``, and only where j < columns.
     """
     signature = types.void(
@@ -106,13 +103,15 @@ def _product_tile(tile_rows, vectors, depthwise, source, rows, offsets, packed, 
         bias = v.load(panel_at)
         values = [v.variables(bias) for _ in range(tile_rows)]
 
-        totals = [v.variables(v.zeros()) for _ in range(tile_rows)]
+        totals = [v.unset() for _ in range(tile_rows)]
 
         def accumulate(read):
             with cgutils.for_range_slice(builder, _int(0), products, _int(CHAIN), _INT, inc=True) as (start, _):
                 with builder.if_then(builder.icmp_signed(">", start, _int(0))):
+                    first = builder.icmp_signed("==", start, _int(CHAIN))
                     for total, value in zip(totals, values, strict=True):
-                        v.set(total, v.sums(v.get(total), v.get(value)))
+                        before = v.choose(first, v.zeros(), v.get(total))
+                        v.set(total, v.sums(before, v.get(value)))
                         v.set(value, v.zeros())
                 rest = builder.sub(products, start)
                 length = builder.select(builder.icmp_signed("<", rest, _int(CHAIN)), rest, _int(CHAIN))
@@ -129,22 +128,19 @@ def _product_tile(tile_rows, vectors, depthwise, source, rows, offsets, packed, 
         whole_row = builder.icmp_signed("==", columns, _int(v.columns))
         masks = v.masks(columns)
         if depthwise:
-            with builder.if_else(whole_row) as (whole, partial):
-                with whole:
-                    accumulate(v.load)
-                with partial:
-                    accumulate(lambda pointer: v.load(pointer, masks))
+            v.either(whole_row, masks, lambda masks: accumulate(lambda pointer: v.load(pointer, masks)))
         else:
             accumulate(v.broadcast)
 
         floor = builder.select(relu, v.constant(0.0), v.constant(float("-inf")))
         results = [v.at_least(v.get(value), floor) for value in values]
         targets = [_at(builder, out_at, builder.load(_at(builder, entry, _int(1)))) for entry in entries]
-        with builder.if_else(whole_row) as (whole, partial):
-            for branch, lanes_written in (whole, None), (partial, masks):
-                with branch:
-                    for result, target in zip(results, targets, strict=True):
-                        v.store(result, target, lanes_written)
+
+        def write(masks):
+            for result, target in zip(results, targets, strict=True):
+                v.store(result, target, masks)
+
+        v.either(whole_row, masks, write)
         return context.get_dummy_value()
 
     return signature, generate
@@ -192,11 +188,7 @@ def _sum_tile(tile_rows, vectors, depthwise, x, offsets, dy, runs, sums):
                     builder.store(builder.add(x_now, x_step), x_offset)
                     builder.store(builder.add(dy_now, dy_step), dy_offset)
 
-        with builder.if_else(builder.icmp_signed("==", columns, _int(v.columns))) as (whole, partial):
-            with whole:
-                accumulate(None)
-            with partial:
-                accumulate(v.masks(columns))
+        v.either(builder.icmp_signed("==", columns, _int(v.columns)), v.masks(columns), accumulate)
         target = _at(builder, *to)
         for m, value in enumerate(values):
             place = _at(builder, target, _int(m * v.columns))
@@ -236,6 +228,10 @@ class _Vectors:
         """Return variables that begin as ``vectors``; the compiler keeps them in registers."""
         return [cgutils.alloca_once_value(self.builder, vector) for vector in vectors]
 
+    def unset(self):
+        """Return variables for a row of vectors."""
+        return [cgutils.alloca_once(self.builder, self.type) for _ in range(self.count)]
+
     def get(self, variables):
         """Return the present value of each variable."""
         return [self.builder.load(variable) for variable in variables]
@@ -249,6 +245,17 @@ class _Vectors:
             b.icmp_signed("<", ir.Constant(index, [j * self.lanes + lane for lane in range(self.lanes)]), limit)
             for j in range(self.count)
         ]
+
+    def either(self, whole_row, masks, write_code):
+        """Write code that reads or writes rows: with masks, and without for whole rows, where masks cost time."""
+        if VECTOR_BITS == 512:  # masks have registers of their own
+            write_code(masks)
+            return
+        with self.builder.if_else(whole_row) as (whole, partial):
+            with whole:
+                write_code(None)
+            with partial:
+                write_code(masks)
 
     def load(self, pointer, masks=None):
         """Read a row of vectors; lanes outside the masks are not read, and are zero."""
@@ -282,6 +289,10 @@ class _Vectors:
     def zeros(self):
         """Return a row of zeros."""
         return [self.constant(0.0)] * self.count
+
+    def choose(self, condition, yes, no):
+        """Return one of two rows."""
+        return [self.builder.select(condition, a, b) for a, b in zip(yes, no, strict=True)]
 
     def sums(self, left, right):
         """Return the sums of two rows."""

@@ -19,15 +19,23 @@ SERIAL_BELOW = 32768
 def bind_prepare(channels, weight, bias, packed):
     """Return the call that packs a weight (KH, KW, C / groups, K) and its bias for the forward convolution."""
     taps = weight.shape[0] * weight.shape[1]
-    return _bind(channels, one(PHASE, {"weights": taps}), np.arange(taps), weight, bias, packed, transposed=False)
+    return _bind(
+        channels,
+        one(PHASE, {"taps": taps, "products": taps * channels.depth}),
+        np.arange(taps),
+        weight,
+        bias,
+        packed,
+        transposed=False,
+    )
 
 
-def bind_turn(channels, phases, weights, weight, packed):
+def bind_turn(channels, phases, taps, weight, packed):
     """Return the call that packs a weight for the phases of the input gradient: columns are input channels."""
-    return _bind(channels, phases, weights, weight, None, packed, transposed=True)
+    return _bind(channels, phases, taps, weight, None, packed, transposed=True)
 
 
-def _bind(channels, phases, weights, weight, bias, packed, *, transposed):
+def _bind(channels, phases, taps, weight, bias, packed, *, transposed):
     _, _, depth, filters = weight.shape
     if channels.depthwise:
         steps = filters, 0, 1, 0
@@ -37,7 +45,7 @@ def _bind(channels, phases, weights, weight, bias, packed, *, transposed):
         steps = depth * filters, filters, 1, channels.columns
     bias = np.zeros(channels.groups * channels.columns, weight.dtype) if bias is None else bias
     call = serial(pack) if packed.size < SERIAL_BELOW else pack
-    operands = channel_record(str(weight.dtype), channels), phases, weights, steps, weight.reshape(-1), bias, packed
+    operands = channel_record(str(weight.dtype), channels), phases, taps, steps, weight.reshape(-1), bias, packed
 
     def run():
         call(*operands)
@@ -46,35 +54,37 @@ def _bind(channels, phases, weights, weight, bias, packed, *, transposed):
 
 
 @kernel
-def pack(geometry, phases, weights, steps, weight, bias, packed):
+def pack(geometry, phases, taps, steps, weight, bias, packed):
     """Fill all panels; ``steps`` leads through the weight, by elements: to the next tap, depth, column and group."""
     blocks = geometry[0].groups * geometry[0].blocks
     for unit in prange(len(phases) * blocks):
         g, phase = geometry[0], phases[unit // blocks]
         group, column = unit % blocks // g.blocks, unit % g.blocks * g.block
-        columns = min(g.block, g.columns - column)
-        width = min(g.block, g.padded - column)
-        at = phase.panel + (group * g.padded + column) * (1 + phase.weights * g.depth)
+        columns, width = min(g.block, g.columns - column), min(g.block, g.padded - column)
+        start = phase.panel + (group * g.padded + column) * (1 + phase.products)
+        panel = packed[start : start + (1 + phase.products) * width].reshape(1 + phase.products, width)
         for j in range(width):
-            packed[at + j] = bias[group * g.columns + column + j] if j < columns else 0
-        at += width
+            panel[0, j] = bias[group * g.columns + column + j] if j < columns else 0
         start = group * steps[3] + column * steps[2]
-        for t in range(phase.first_weight, phase.first_weight + phase.weights):
-            _pack_tap(weight, start + weights[t] * steps[0], steps, g.depth, columns, width, packed, at)
-            at += g.depth * width
+        for t in range(phase.taps):
+            rows = panel[1 + t * g.depth : 1 + (t + 1) * g.depth]
+            pack_tap(weight[start + taps[phase.first_tap + t] * steps[0] :], steps, columns, rows)
 
 
 @helper
-def _pack_tap(weight, start, steps, depth, columns, width, packed, at):
-    """Pack one tap, ``depth`` rows; the inner loop is the one that reads neighbours."""
+def pack_tap(weight, steps, columns, rows):
+    """Pack one tap of the weight; the inner loop is the one that reads neighbours."""
+    depth, width = rows.shape
     if steps[2] == 1:
         for k in range(depth):
+            source = weight[k * steps[1] : k * steps[1] + columns]
             for j in range(columns):
-                packed[at + k * width + j] = weight[start + k * steps[1] + j]
+                rows[k, j] = source[j]
     else:
         for j in range(columns):
+            source = weight[j * steps[2] : j * steps[2] + depth]
             for k in range(depth):
-                packed[at + k * width + j] = weight[start + j * steps[2] + k * steps[1]]
+                rows[k, j] = source[k]
     for k in range(depth):
         for j in range(columns, width):
-            packed[at + k * width + j] = 0
+            rows[k, j] = 0

@@ -1,4 +1,4 @@
-"""The numbers that describe a convolution to its kernels: records of integers, read by name in Python and in kernels."""
+"""The numbers that describe a convolution to its kernels: records of integers, read by name here and in kernels."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ GEOMETRY = _record(
     *("out_channels", "relu"),
 )
 PHASE = _record(
-    *("first_tap", "taps", "depth"),  # see ``Taps``
-    *("first_weight", "weights", "panel"),  # its taps in the weight, and where they begin when packed
+    *("first_tap", "taps"),  # its taps, in the list of all phases' taps
+    *("first_product", "products", "panel"),  # a tap has ``depth`` products; the panel is where its weights are packed
     *("first_row", "end_row", "first_column", "end_column"),  # its windows
     *("out_start", "out_image", "out_row", "out_pixel"),  # window (n, i, j) has its result at start + n * image + ...
 )
@@ -32,8 +32,8 @@ POOL = _record(
     *("kernel_h", "kernel_w", "step_h", "step_w", "pad_top", "pad_left", "dilation_h", "dilation_w"),
 )
 SUMS = _record(
-    *("rows", "pieces", "slot"),  # of the weight; partial sums; elements of a tile
-    *("full_tiles", "last_tiles", "tiles", "bias"),  # of a full block of columns, of the last, in all; and the bias
+    *("rows", "row_tiles", "tiles"),  # rows of the weight (a tap and channel), tiles of them, tiles of the weight
+    *("pieces", "slot", "bias"),  # partial sums, elements of a tile, and whether the bias is wanted
 )
 
 

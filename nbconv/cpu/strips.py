@@ -1,4 +1,4 @@
-"""How the grid of a convolution is cut into strips that stay in a core's cache: some whole images, or rows of one image.
+"""How the grid of a convolution is cut into strips that stay in a core's cache: some images, or some rows of one.
 
 Results do not depend on it: each number is computed by one tile, in the same order wherever the strip begins.
 """
@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from .compile import helper
+from .memory import clear, copy
+from .microkernel import ROWS
 
 PIXELS = 1024
 """Grid points of a strip at most, of which the addresses are kept."""
@@ -38,19 +40,17 @@ class Cut(NamedTuple):
     """Grid points of an image in so many rows of the result."""
     elements: Callable[[int], int]
     """Source elements to copy for them."""
-    tile_rows: int
     tile_work: int
     """Elements that could be copied in the time of a tile."""
     blocks: int
 
 
 def choose_strips(cut: Cut) -> Strips:
-    """Return the strips that leave the fewest tiles half empty and copy the least, of those that give ``UNITS`` units."""
+    """Return the strips that leave the least of tiles empty and copy least, but make work for ``UNITS`` cores."""
     candidates = [Strips(1, r, -(-cut.rows // r), -(-cut.rows // r) * cut.images) for r in _shares(cut.rows)]
     candidates += [Strips(n, cut.rows, 1, -(-cut.images // n)) for n in _shares(cut.images)[1:]]
-    fitting = [s for s in candidates if _fits(cut, s)] or candidates[:1]
-    most = max(min(s.count * cut.blocks, UNITS) for s in fitting)
-    return min((s for s in fitting if min(s.count * cut.blocks, UNITS) == most), key=lambda s: _cost(cut, s))
+    fitting = [strips for strips in candidates if _fits(cut, strips)] or candidates[:1]
+    return min(fitting, key=lambda strips: _tiles(cut, strips) * _idleness(cut, strips))
 
 
 def _shares(size):
@@ -62,12 +62,17 @@ def _fits(cut, strips):
     return strips.images * cut.points(strips.rows) <= PIXELS and strips.images * cut.elements(strips.rows) <= ELEMENTS
 
 
-def _cost(cut, strips):
+def _idleness(cut, strips):
+    """What too few units cost: a tenth of the time where there are half as many as wanted."""
+    return 1 + max(0, UNITS / (strips.count * cut.blocks) - 1) / 10
+
+
+def _tiles(cut, strips):
     """How long all strips take, in tiles; the last strip of an image, and that of the last images, may be smaller."""
     images, rest = divmod(cut.images, strips.images)
     last_rows = cut.rows - strips.rows * (strips.per_image - 1)
     return sum(
-        times * row_times * (-(-n * cut.points(rows) // cut.tile_rows) + n * cut.elements(rows) / cut.tile_work)
+        times * row_times * (-(-n * cut.points(rows) // ROWS) + n * cut.elements(rows) / cut.tile_work)
         for n, times in ((strips.images, images), (rest, 1))
         for rows, row_times in ((strips.rows, strips.per_image - 1), (last_rows, 1))
     )
@@ -100,31 +105,32 @@ def strip_origin(g, images, grid):
 @helper
 def copy_strip(g, source, images, grid, strip):
     """Copy what rows (first, end) of the grid reach in images (first, end), with its border, into ``strip``."""
-    at, size = 0, g.strip_width * g.channels
-    line, end_line = strip_lines(g, grid)
+    size = g.strip_width * g.channels
+    first_line, end_line = strip_lines(g, grid)
+    at = 0
     for n in range(images[0], images[1]):
-        for i in range(line, end_line):
-            h = i - g.pad_top
+        for line in range(first_line, end_line):
+            h = line - g.pad_top
             if g.circular:
                 h = h % g.height
             if 0 <= h < g.height:
-                _copy_line(g, source, (n * g.height + h) * g.width * g.channels, strip, at)
+                copy_line(g, source, (n * g.height + h) * g.width * g.channels, strip, at)
             else:
-                for e in range(at, at + size):
-                    strip[e] = 0
+                clear(strip, at, size)
             at += size
 
 
 @helper
-def _copy_line(g, source, start, strip, at):
-    """Copy the line of pixels at ``start``, with its border, to ``at``."""
-    size = g.width * g.channels
-    begin = start - g.pad_left * g.channels
-    first = max(0, g.pad_left) * g.channels
-    end = max(first, min(g.strip_width, g.width + g.pad_left) * g.channels)
-    for e in range(min(first, g.strip_width * g.channels)):
-        strip[at + e] = source[begin + e + size] if g.circular else 0
-    for e in range(first, end):
-        strip[at + e] = source[begin + e]
-    for e in range(end, g.strip_width * g.channels):
-        strip[at + e] = source[begin + e - size] if g.circular else 0
+def copy_line(g, source, start, strip, at):
+    """Copy the line of pixels at ``start``, between its borders, to ``at``."""
+    width, size = g.width * g.channels, g.strip_width * g.channels
+    pad = g.pad_left * g.channels
+    first = min(max(0, pad), size)
+    end = max(first, min(size, width + pad))
+    if g.circular:
+        copy(source, start + width - first, strip, at, first)
+        copy(source, start, strip, at + end, size - end)
+    else:
+        clear(strip, at, first)
+        clear(strip, at + end, size - end)
+    copy(source, start + first - pad, strip, at + first, end - first)

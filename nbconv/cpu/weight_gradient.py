@@ -1,7 +1,7 @@
 """The gradients of weights and biases: sums over all pixels, of x times dy and of dy.
 
-The images are cut into strips, and strips into a few *pieces*; each piece has partial sums of its own, which are added in
-order. Tiles of sums stay in registers over a whole strip and are added to the piece's afterwards: a sum of a million
+The images are cut into strips, and strips into a few *pieces*; each piece has partial sums of its own, which are added
+in order. Tiles of sums stay in registers over a whole strip and are added to the piece's afterwards: a sum of a million
 products is a sum of sums of a few hundred, and its error stays small.
 """
 
@@ -17,7 +17,8 @@ from ..ops.base import Buffer
 from .compile import helper, kernel, serial
 from .convolution import SERIAL_BELOW, first_channel, share
 from .geometry import Axis, Channels
-from .microkernel import NARROW_ROWS, WIDE_ROWS, channel_sum, narrow_sum, wide_sum
+from .memory import clear
+from .microkernel import ROWS, channel_sum, narrow_sum, wide_sum
 from .records import SUMS, geometry_record, one
 from .strips import copy_strip, strip_bounds, strip_origin
 
@@ -53,18 +54,13 @@ def describe(
     strips = _choose_strips(geometry)
     g = geometry[0]
     offsets = _offsets(g, rows.phases[0], columns.phases[0])
-    full, last = (-(-len(offsets) // n) for n in _tile_rows(g))
-    tiles = int(g["groups"] * ((g["blocks"] - 1) * full + last))
-    sums = one(
-        SUMS,
-        {
-            **{"rows": len(offsets), "full_tiles": full, "last_tiles": last, "slot": NARROW_ROWS * g["lanes"]},
-            **{"tiles": tiles if weight else 0, "bias": bias},
-            "pieces": min(-(-UNITS // tiles), strips, MOST_PIECES),
-        },
-    )
+    row_tiles = -(-len(offsets) // ROWS)
+    tiles = int(g["groups"] * g["blocks"]) * row_tiles
+    pieces = min(-(-UNITS // tiles), strips, MOST_PIECES)
+    values = len(offsets), row_tiles, tiles if weight else 0, pieces, ROWS * g["block"], bias
+    sums = one(SUMS, zip(SUMS.names, values, strict=True))
     work = source[0] * rows.count * columns.count * filters * (len(offsets) if weight else 1)
-    offsets = np.concatenate([offsets, np.full(NARROW_ROWS, offsets[-1])])
+    offsets = np.concatenate([offsets, np.full(ROWS, offsets[-1])])
     return WeightGradient(geometry, sums, offsets, _scratch(g, sums[0], dtype, work), work)
 
 
@@ -90,12 +86,6 @@ def _offsets(g, rows, columns):
     r, s = (np.array([offset for _, offset in phase.taps], np.int64) for phase in (rows, columns))
     taps = (r[:, None] * g["strip_width"] + s).reshape(-1, 1) * g["channels"]
     return (taps + np.arange(g["depth"])).reshape(-1)
-
-
-def _tile_rows(g):
-    """Return the rows of a tile in a full block of columns and in the last."""
-    narrow = g["depthwise"] or g["columns"] - (g["blocks"] - 1) * g["block"] <= g["lanes"]
-    return NARROW_ROWS if g["depthwise"] else WIDE_ROWS, NARROW_ROWS if narrow else WIDE_ROWS
 
 
 def _scratch(g, sums, dtype, work):
@@ -157,8 +147,9 @@ def sum_products(geometry, sums, offsets, x, dy, runs, windows, weight_sums, bia
 @helper
 def clear_sums(g, s, piece, tiles, weight_sums, bias_sums):
     """Begin the sums of a range of units of a piece at zero."""
-    for e in range((piece * s.tiles + tiles[0]) * s.slot, (piece * s.tiles + min(tiles[1], s.tiles)) * s.slot):
-        weight_sums[e] = 0
+    count = min(tiles[1], s.tiles) - tiles[0]
+    if count > 0:
+        clear(weight_sums, (piece * s.tiles + tiles[0]) * s.slot, count * s.slot)
     if tiles[1] > s.tiles:
         for k in range(g.out_channels):
             bias_sums[piece, k] = 0
@@ -186,23 +177,20 @@ def place_runs(g, images, grid, runs):
 @helper
 def tile_place(g, s, tile):
     """Return group, block of columns, and first row of a tile of the weight."""
-    per_group = (g.blocks - 1) * s.full_tiles + s.last_tiles
-    group, rest = tile // per_group, tile % per_group
-    block = min(rest // s.full_tiles, g.blocks - 1)
-    rows = NARROW_ROWS if g.depthwise or g.columns - block * g.block <= g.lanes else WIDE_ROWS
-    return group, block, (rest - block * s.full_tiles) * rows, rows
+    block, row = tile // s.row_tiles, tile % s.row_tiles * ROWS
+    return block // g.blocks, block % g.blocks, row
 
 
 @helper
 def sum_tile(g, s, tile, offsets, x, dy, runs, count, pixels, sums, slot):
     """Add the products of one strip to one tile of sums."""
-    group, block, row, rows = tile_place(g, s, tile)
+    group, block, row = tile_place(g, s, tile)
     x_start, columns = group * g.depth, min(g.block, g.columns - block * g.block)
     dy_start = first_channel(g, group * g.blocks + block)
     x_step, dy_step = g.step_w * g.channels, g.out_channels
     if g.depthwise:
         channel_sum(x, dy_start, offsets, row, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot)
-    elif rows == WIDE_ROWS:
+    elif columns > g.lanes:
         wide_sum(x, x_start, offsets, row, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot)
     else:
         narrow_sum(x, x_start, offsets, row, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot)
@@ -214,14 +202,20 @@ def sum_channels(dy, first_pixel, end_pixel, sums):
     size = len(sums)
     whole = first_pixel + (end_pixel - first_pixel) // 4 * 4
     for pixel in range(first_pixel, whole, 4):
-        at = pixel * size
-        for k in range(at, at + size):
-            left = np.float64(dy[k]) + np.float64(dy[k + size])
-            right = np.float64(dy[k + 2 * size]) + np.float64(dy[k + 3 * size])
-            sums[k - at] += left + right
-    for pixel in range(whole, end_pixel):
+        a, b, c, d = (pixel_channels(dy, pixel, size), pixel_channels(dy, pixel + 1, size),
+                      pixel_channels(dy, pixel + 2, size), pixel_channels(dy, pixel + 3, size))  # fmt: skip
         for k in range(size):
-            sums[k] += dy[pixel * size + k]
+            sums[k] += (np.float64(a[k]) + np.float64(b[k])) + (np.float64(c[k]) + np.float64(d[k]))
+    for pixel in range(whole, end_pixel):
+        a = pixel_channels(dy, pixel, size)
+        for k in range(size):
+            sums[k] += np.float64(a[k])
+
+
+@helper
+def pixel_channels(array, pixel, channels):
+    """Return the channels of one pixel, as a view."""
+    return array[pixel * channels : (pixel + 1) * channels]
 
 
 @kernel
@@ -242,14 +236,14 @@ def add_pieces(geometry, sums, weight_sums, bias_sums, dweight, dbias):
 @helper
 def add_tile(g, s, tile, weight_sums, dweight):
     """Add the pieces of one tile of the weight."""
-    group, block, row, rows = tile_place(g, s, tile)
+    group, block, row = tile_place(g, s, tile)
     columns = min(g.block, g.columns - block * g.block)
-    width = s.slot // rows
-    for m in range(min(rows, s.rows - row)):
+    width = g.block if columns > g.lanes else g.lanes
+    for m in range(min(ROWS, s.rows - row)):
         place = (row + m) * g.out_channels + first_channel(g, group * g.blocks + block)
-        for j in range(columns):
-            dweight[place + j] = weight_sums[tile * s.slot + m * width + j]
-        for piece in range(1, s.pieces):
-            slot = (piece * s.tiles + tile) * s.slot + m * width
+        total = dweight[place : place + columns]
+        for piece in range(s.pieces):
+            start = (piece * s.tiles + tile) * s.slot + m * width
+            part = weight_sums[start : start + columns]
             for j in range(columns):
-                dweight[place + j] += weight_sums[slot + j]
+                total[j] = part[j] if piece == 0 else total[j] + part[j]
