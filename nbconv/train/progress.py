@@ -34,7 +34,7 @@ class ProgressBar(Callback):
 
     def on_epoch_begin(self, epoch, logs):
         if self.verbose == 1 and sys.stderr.isatty():
-            self._bar = _bar(f"epoch {epoch + 1}/{self.epochs}", self.samples)
+            self._bar = _bar(self._title(epoch), self.samples)
         self._began = self._last = self._drawn = perf_counter()
 
     def on_batch_end(self, step, logs):
@@ -49,10 +49,13 @@ class ProgressBar(Callback):
         self._close()
         if self.verbose:
             rate = self.samples / max(self._last - self._began, 1e-9)
-            print(f"epoch {epoch + 1}/{self.epochs}  {numbers(logs)}  {rate:.0f} images/s", flush=True)
+            print(f"{self._title(epoch)}  {numbers(logs)}  {rate:.0f} images/s", flush=True)
 
     def on_train_end(self):
         self._close()
+
+    def _title(self, epoch: int) -> str:
+        return f"epoch {epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"
 
     def _close(self):
         if self._bar is not None:
