@@ -171,7 +171,7 @@ def clock(monkeypatch):
 def test_a_line_per_epoch(clock, capsys, verbose):
     run_epoch(ProgressBar(20, 64, 32, verbose))
     out, err = capsys.readouterr()
-    assert out == "epoch 3/20  loss 0.1234  accuracy 0.9651  val_loss 1.20e-04  256 images/s\n"
+    assert out == "epoch  3/20  loss 0.1234  accuracy 0.9651  val_loss 1.20e-04  256 images/s\n"
     assert err == ""
 
 
@@ -184,8 +184,8 @@ def test_a_bar_on_a_terminal(clock, capsys, monkeypatch):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     run_epoch(ProgressBar(20, 64, 32))
     out, err = capsys.readouterr()
-    assert out.startswith("epoch 3/20  loss 0.1234")
-    assert "epoch 3/20: 100%" in err and "64/64" in err and "accuracy 0.9651" in err
+    assert out.startswith("epoch  3/20  loss 0.1234")
+    assert "epoch  3/20: 100%" in err and "64/64" in err and "accuracy 0.9651" in err
     assert err.endswith("\r")  # the bar is wiped before the line is printed
 
 

@@ -103,14 +103,13 @@ class Conv2d(Layer):
             raise ShapeError(
                 f"circular padding {(top, bottom, left, right)} wraps more than once round a {h}x{w} image"
             )
-        sizes = (
+        sizes = [
             window_count(size, k, s, p, dilation=d, axis=axis)
             for size, k, s, p, d, axis in zip(
                 (h, w), self.kernel_size, self.stride, ((top, bottom), (left, right)), self.dilation, AXES, strict=True
             )
-        )
-        h_out, w_out = sizes
-        return n, h_out, w_out, self.out_channels
+        ]
+        return n, *sizes, self.out_channels
 
     def out_shape(self, x: Shape) -> Shape:
         shape = self.conv_shape(x)

@@ -40,5 +40,6 @@ def unpad(dpadded, pads, mode="zeros"):
     dx = np.zeros((n, height, width, c), dpadded.dtype)
     rows = np.arange(-top, height + bottom) % height
     columns = np.arange(-left, width + right) % width
-    np.add.at(dx, (slice(None), rows[:, None], columns), dpadded)
+    images = np.arange(n)
+    np.add.at(dx, np.ix_(images, rows, columns), dpadded)
     return dx

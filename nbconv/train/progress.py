@@ -16,7 +16,7 @@ class ProgressBar(Callback):
 
     ``ProgressBar(epochs=20, samples=1437, batch_size=32)`` prints after the third epoch::
 
-        epoch 3/20  loss 0.1234  accuracy 0.9651  val_loss 0.1010  val_accuracy 0.9722  12345 images/s
+        epoch  3/20  loss 0.1234  accuracy 0.9651  val_loss 0.1010  val_accuracy 0.9722  12345 images/s
 
     ``verbose`` is Keras's: 0 shows nothing, 1 the bar and the lines, 2 the lines. Where the error stream is no terminal
     there is no bar. The bar is drawn at most ten times a second; a batch costs one look at the clock. The rate counts
