@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from .data.digits import digits
 from .data.images import read_images, read_labelled
 from .data.layout import channels_last
 from .engine.registry import open_device, why_no_cuda
-from .errors import DataError, FileFormatError, NbconvError, OptionError
+from .errors import DataError, NbconvError, NonFiniteError, OptionError
+from .io.checkpoint import check_path
 from .model import Model, load
 from .ops.optimizer import SGD
 from .train.callbacks import LearningRate
@@ -27,7 +29,7 @@ DATASETS = {"digits": (digits, digits_net)}
 
 
 class Commands(click.Group):
-    """Commands that report an expected error in one line, with exit code 2 and no traceback."""
+    """Commands that report an expected error in one line, with exit code 2 (Ctrl-C: 130) and no traceback."""
 
     def invoke(self, context):
         try:
@@ -35,6 +37,9 @@ class Commands(click.Group):
         except NbconvError as error:
             click.echo(f"nbconv: error: {' '.join(str(error).split())}", err=True)
             context.exit(2)
+        except KeyboardInterrupt:
+            click.echo("nbconv: interrupted", err=True)
+            context.exit(130)
 
 
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, reference or cuda.")
@@ -60,7 +65,7 @@ def train(dataset, epochs, batch_size, lr, seed, device, threads, out):
     """Train a net on a data set that comes with nbconv: digits."""
     load_data, build = _dataset(dataset)
     out = out or Path(f"{dataset}.safetensors")
-    replaced = _check_writable(out)
+    replaced = check_path(out).exists()
     model = build(device=device, seed=seed, threads=threads)
     model.compile(SGD(lr=lr, momentum=0.9, weight_decay=5e-4), "cross_entropy", ["accuracy"])
     schedule = LearningRate(cosine(lr, epochs, warmup=1))
@@ -68,9 +73,16 @@ def train(dataset, epochs, batch_size, lr, seed, device, threads, out):
     click.echo(f"training on {len(y)} images, testing on {len(test[1])}, device {model.device}")
     if model.device.memory.cold():
         click.echo("compiling kernels for this machine, once: this takes some seconds")
-    model.fit(x, y, batch_size, epochs, validation_data=test, callbacks=[schedule])
+    done = f"saved {out}{' (replaced)' if replaced else ''}"
+    try:
+        model.fit(x, y, batch_size, epochs, validation_data=test, callbacks=[schedule])
+    except (NonFiniteError, KeyboardInterrupt):
+        if model.step > 1:  # else nothing has been learnt
+            model.save(out)
+            click.echo(f"{done}: the parameters of epoch {model.epochs_trained + 1}, where training stopped")
+        raise
     model.save(out)
-    click.echo(f"saved {out}{' (replaced)' if replaced else ''}")
+    click.echo(done)
     click.echo(f"test accuracy {model.evaluate(*test)['accuracy']:.4f}")
 
 
@@ -89,10 +101,8 @@ def predict(model, files, invert, device, threads):
     net = load(model, device, threads)
     for file in files:
         x = _as_input(read_images(file, _image_shape(net), invert=invert), net)
-        try:
+        with _naming(file):
             labels, probabilities = net.classify(x)
-        except NbconvError as error:
-            raise type(error)(f"{file}: {error}") from None
         for i, (label, probability) in enumerate(zip(labels, probabilities, strict=True)):
             click.echo(f"{file}[{i}]  class {label}  {probability:.4f}")
 
@@ -112,7 +122,9 @@ def evaluate(model, dataset, device, threads):
         _, (x, y) = load_data()
     if net.optimizer is None:
         net.compile()
-    for name, value in net.evaluate(_as_input(x, net), y).items():
+    with _naming(dataset):
+        numbers = net.evaluate(_as_input(x, net), y)
+    for name, value in numbers.items():
         click.echo(f"test {name} {value:.4f}")
 
 
@@ -142,16 +154,13 @@ def _dataset(name: str):
         raise OptionError(f"there is no data set {name!r}; there is {', '.join(DATASETS)}") from None
 
 
-def _check_writable(path: Path) -> bool:
-    """Raise before hours of training what would be raised after; return whether a file is there already."""
-    folder = path.parent
-    if path.is_dir():
-        raise FileFormatError(f"cannot write {path}: it is a folder; name a file in it")
-    if not folder.is_dir():
-        raise FileFormatError(f"cannot write {path}: there is no folder {folder}; create it first")
-    if not os.access(folder, os.W_OK):
-        raise FileFormatError(f"cannot write {path}: the folder {folder.absolute()} is not writable; use --out")
-    return path.exists()
+@contextmanager
+def _naming(file) -> Iterator[None]:
+    """Put the file that data came from before what is wrong with the data."""
+    try:
+        yield
+    except NbconvError as error:
+        raise type(error)(f"{file}: {error}") from None
 
 
 def _image_shape(model: Model) -> tuple[int, int, int]:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from .data.checks import check_labels
+from .data.checks import as_array, check_labels
 from .data.layout import channels_last, from_channels_last
 from .engine.bind import bind_backward, bind_forward, bind_prepare, gradient_names
 from .engine.graph import DATA_FORMATS
@@ -30,6 +30,7 @@ from .ops.loss import CrossEntropy
 from .ops.merge import Add
 from .ops.metric import Accuracy
 from .ops.norm import BatchNorm
+from .ops.options import LARGEST_SEED, flag, integer
 from .ops.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from .ops.reshape import Flatten
 
@@ -172,13 +173,18 @@ def batch_norm(
 ):
     """Normalise each channel of (N, C, H, W) or (N, C); in training, the running statistics move in place.
 
-    ``running_mean``, ``running_var``, ``weight`` and ``bias`` are (C,). See ``nbconv.BatchNorm``.
+    ``running_mean``, ``running_var``, ``weight`` and ``bias`` are (C,). In training the running statistics may be
+    ``None``. See ``nbconv.BatchNorm``.
     """
+    if flag(training, "training"):
+        _check_writeable(running_mean, "running_mean")
+        _check_writeable(running_var, "running_var")
     call = _norm(x, running_mean, running_var, weight, bias, training, momentum, eps, device, data_format)
     result = call.forward()
     if training:
         for host, name in (running_mean, "running_mean"), (running_var, "running_var"):
-            host[...] = call.read(name)
+            if host is not None:
+                host[...] = call.read(name)
     return result
 
 
@@ -231,7 +237,7 @@ class _Call:
         if data_format not in DATA_FORMATS:
             raise OptionError(f"data_format must be one of {DATA_FORMATS}, got {data_format!r}")
         self.op, self.device, self.data_format = op, open_device(device), data_format
-        hosts = {name: np.asarray(value) for name, value in operands.items() if value is not None}
+        hosts = {name: _array(value, name) for name, value in operands.items() if value is not None}
         self.dtype = _dtype({n: a for n, a in hosts.items() if n not in (*op.integer_inputs, *op.context)})
         empty = [name for name, array in hosts.items() if not array.size]
         if empty:
@@ -256,13 +262,12 @@ class _Call:
         return self.read("out")
 
     def backward(self, dy):
-        dy = np.asarray(dy)
-        if dy.ndim == 4:
-            dy = channels_last(dy, self.data_format)
+        dy = _array(dy, "dy")
         out = self.arrays["out"]
-        if dy.shape != out.shape or dy.dtype != out.dtype:
-            shape = self._outside(np.empty(out.shape, bool)).shape
+        shape = from_channels_last(np.empty(out.shape, bool), self.data_format).shape
+        if dy.shape != shape or dy.dtype != out.dtype:
             raise ShapeError(f"dy must be {out.dtype} of shape {shape}, like the result, got {dy.dtype} {dy.shape}")
+        dy = channels_last(dy, self.data_format)
         self.forward()
         memory = self.device.memory
         names = [name for name in gradient_names(self.op) if name in self.arrays]
@@ -298,6 +303,12 @@ class _Call:
         return np.ascontiguousarray(from_channels_last(array, self.data_format))
 
 
+def _array(values, name: str) -> np.ndarray:
+    """An array in this machine's byte order, the only one that kernels know."""
+    array = as_array(values, name)
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
 def _dtype(arrays: Mapping[str, np.ndarray]) -> str:
     dtypes = {name: array.dtype.name for name, array in arrays.items()}
     if set(dtypes.values()) not in ({"float32"}, {"float64"}):
@@ -315,7 +326,7 @@ def _check_shapes(op: Op, wanted: Mapping, given: Mapping[str, np.ndarray]) -> N
 
 
 def _rows(weight, ndim: int) -> int:
-    shape = np.shape(weight)
+    shape = _array(weight, "weight").shape
     if len(shape) != ndim:
         wanted = "(out_channels, in_channels / groups, height, width)" if ndim == 4 else "(out, in)"
         raise ShapeError(f"weight must have shape {wanted}, got {shape}")
@@ -323,7 +334,7 @@ def _rows(weight, ndim: int) -> int:
 
 
 def _zero_bias(weight) -> np.ndarray:
-    weight = np.asarray(weight)
+    weight = _array(weight, "weight")
     return np.zeros(weight.shape[0], weight.dtype)
 
 
@@ -334,21 +345,46 @@ def _conv(weight, bias: bool, stride, padding, dilation, groups, padding_mode) -
 def _norm(x, running_mean, running_var, weight, bias, training, momentum, eps, device, data_format) -> _Call:
     if (weight is None) != (bias is None):
         raise OptionError("weight and bias come together: pass both or neither")
-    op = BatchNorm(eps, momentum, affine=weight is not None, training=bool(training))
+    if (running_mean is None) != (running_var is None):
+        raise OptionError("running_mean and running_var come together: pass both or neither")
+    op = BatchNorm(eps, momentum, affine=weight is not None, training=training)
+    if running_mean is None:
+        if not op.training:
+            raise OptionError("with training=False, running_mean and running_var are needed: pass both, of shape (C,)")
+        running_mean, running_var = _first_statistics(x, data_format)
     state = {"running_mean": running_mean, "running_var": running_var}
     return _Call(op, device, data_format, x=x, weight=weight, bias=bias, **state)
 
 
+def _first_statistics(x, data_format: str) -> tuple[np.ndarray, np.ndarray]:
+    """A running mean and variance to begin with, for whoever keeps none."""
+    x = _array(x, "x")
+    channels = channels_last(x, data_format).shape[-1:]
+    return np.zeros(channels, x.dtype), np.ones(channels, x.dtype)
+
+
+def _check_writeable(array, name: str) -> None:
+    """Raise ``DataError`` unless this is ``None`` or an array that can be updated in place."""
+    if array is not None and not (isinstance(array, np.ndarray) and array.flags.writeable):
+        kind = "a read-only array" if isinstance(array, np.ndarray) else type(array).__name__
+        raise DataError(
+            f"{name} is updated in place in training: it must be a NumPy array that can be written to, got {kind}; "
+            f"pass a copy made with np.array({name}), or None"
+        )
+
+
 def _dropout(x, p, training, seed, step, device, data_format) -> _Call:
-    return _Call(Dropout(p, training=bool(training)), device, data_format, x=x, rng=np.array([seed, step, 0], np.int64))
+    seed = integer(seed, "seed", least=0, most=LARGEST_SEED)
+    rng = np.array([seed, integer(step, "step", least=0, most=LARGEST_SEED), 0], np.int64)
+    return _Call(Dropout(p, training=training), device, data_format, x=x, rng=rng)
 
 
 def _classes(op: Op, x, target, device, data_format) -> _Call:
-    logits = np.asarray(x)
+    logits = _array(x, "x")
     if logits.ndim not in (2, 4):
         raise ShapeError(f"logits must be (N, C), or images (N, C, H, W), got {logits.shape}")
     last = channels_last(logits, data_format)
-    labels = np.asarray(target)
+    labels = _array(target, "target")
     if labels.shape != last.shape[:-1] and last.ndim == 4:
         raise ShapeError(f"target must have shape {last.shape[:-1]}, one label per pixel, got {labels.shape}")
     flat = check_labels(

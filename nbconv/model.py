@@ -10,13 +10,13 @@ from threading import RLock
 import numpy as np
 
 from .data.batches import Batches
-from .data.checks import check_labels, check_lengths, check_samples
+from .data.checks import check_labels, check_samples
 from .data.layout import channels_last, from_channels_last, inside, outside
 from .engine import serialize
 from .engine.graph import DATA_FORMATS, Graph, chain, input_symbol, trace
 from .engine.parameters import Parameters
-from .engine.plan import Plan
-from .engine.plans import Plans
+from .engine.plan import MemoryReport, Plan
+from .engine.plans import USES, Plans
 from .engine.registry import Device, open_device
 from .engine.update import Update
 from .errors import DataError, FileFormatError, GraphError, NbconvError, NonFiniteError, OptionError, ShapeError
@@ -26,7 +26,7 @@ from .ops.base import Layer, Op, Shape, Symbol
 from .ops.loss import CrossEntropy
 from .ops.metric import Accuracy
 from .ops.optimizer import SGD, Adam, AdamW, Optimizer
-from .ops.shapes import integer
+from .ops.options import integer
 from .train import loop
 from .train.callbacks import Callback, History
 from .train.initializers import initial_values
@@ -91,10 +91,14 @@ class Model:
         self.dtype = _choice(np.dtype(dtype).name if dtype in (np.float32, np.float64) else dtype, "dtype", DTYPES)
         self.data_format = _choice(data_format, "data_format", DATA_FORMATS)
         self.seed = integer(seed, "seed", least=0)
+        if self.seed >= 2**63:
+            raise OptionError(f"seed must be less than 2**63, got {seed}")
         self.rewrite = bool(rewrite)
         self.threads = None if threads is None else integer(threads, "threads")
         self.parameters = Parameters(graph, self.device, self.dtype)
         self.stop_training = False
+        self.monitored: tuple[str, ...] = ()
+        """The names of the numbers that an epoch of the present ``fit`` reports."""
         self.epochs_trained = 0
         self.step = 0
         self._update: Update | None = None
@@ -102,7 +106,7 @@ class Model:
         self._metrics: tuple[Op, ...] = ()
         self._plans = Plans(graph, self.parameters, rewrite=self.rewrite, seed=self.seed, threads=self.threads)
         self._version = 0
-        self._pending: Plan | None = None
+        self._pending: tuple[Plan, int] | None = None
         self._lock = RLock()
 
     def _initialize(self) -> None:
@@ -120,7 +124,7 @@ class Model:
         self,
         optimizer: Op | str = "sgd",
         loss: Op | str = "cross_entropy",
-        metrics: Sequence[Op | str] = ("accuracy",),
+        metrics: Sequence[Op | str] | str | None = ("accuracy",),
     ) -> None:
         """Choose how to train: ``compile(SGD(lr=0.1, momentum=0.9), "cross_entropy", ["accuracy"])``.
 
@@ -129,7 +133,8 @@ class Model:
         """
         optimizer_op = _make(optimizer, "optimizer", OPTIMIZERS, Optimizer)
         loss_op = _make(loss, "loss", LOSSES, Op)
-        metric_ops = tuple(_make(metric, "metrics", METRICS, Op) for metric in metrics)
+        listed = [metrics] if isinstance(metrics, (str, Op)) else metrics or ()
+        metric_ops = tuple(_make(metric, "metrics", METRICS, Op) for metric in listed)
         if len(self.graph.outputs) != 1:
             raise GraphError("training with a loss needs a model with one output; use forward and backward for several")
         with self._lock:
@@ -160,7 +165,7 @@ class Model:
         batch_size: int = 32,
         epochs: int = 1,
         validation_data=None,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Sequence[Callback] | None = None,
         verbose: int = 1,
         shuffle: bool = True,
         check_finite: bool = True,
@@ -200,8 +205,10 @@ class Model:
         batches = Batches(len(labels), batch_size, shuffle=shuffle, seed=self.seed)
         validate = self._validation(validation_data, batches.batch_size, check_finite)
         bar = ProgressBar(epochs, len(labels), batches.batch_size, verbose)
-        for size in {min(batches.batch_size, len(labels)), len(labels) % batches.batch_size} - {0}:
-            self._plans.get("train", size)
+        with self._lock:  # what a batch size breaks is said before the first step
+            for size in {min(batches.batch_size, len(labels)), len(labels) % batches.batch_size} - {0}:
+                self._plans.get("train", size)
+        self.monitored = (*self._names(), *(f"val_{name}" for name in self._names() if validate))
 
         def train_batch(index):
             with self._lock:
@@ -209,7 +216,7 @@ class Model:
                 return loop.Batch(plan.batch, self._train_step(plan, samples, labels, index))
 
         return loop.fit(
-            self, batches, train_batch, validate, names=self._names(), epochs=epochs, callbacks=(*callbacks, bar)
+            self, batches, train_batch, validate, names=self._names(), epochs=epochs, callbacks=callbacks, bar=bar
         )
 
     def train_on_batch(self, x, y, check_finite: bool = True) -> dict[str, float]:
@@ -225,9 +232,11 @@ class Model:
         self._stage(plan, (*samples, labels), index)
         self._begin_training_forward(plan)
         update.begin()
+        self.parameters.remember_state()
         plan.step()
         values = self._scalars(plan)
         if not (isfinite(update.end()) and isfinite(values[0])):
+            self.parameters.recall_state()
             where = plan.first_nonfinite() or "the gradient's norm, which overflows"
             raise NonFiniteError(
                 f"training stopped at step {self.step}: the loss is {values[0]}; the first value that is not finite is "
@@ -312,7 +321,7 @@ class Model:
                 plan.forward()
             else:
                 plan = self._inference("predict", samples, slice(0, len(samples[0])))
-            self._pending = plan if training else None
+            self._pending = (plan, self._version) if training else None
             return self._outputs([self.device.memory.get(plan.value(p)) for p in plan.graph.outputs])
 
     def backward(self, dy) -> dict[str, np.ndarray]:
@@ -321,9 +330,10 @@ class Model:
         ``dy`` has the output's shape; for several outputs it is a tuple. Gradients have PyTorch's layouts.
         """
         with self._lock:
-            plan = self._pending
-            if plan is None:
-                raise GraphError("backward needs what forward keeps: call forward(x, training=True) first")
+            plan, version = self._pending or (None, None)
+            if plan is None or version != self._version:
+                moved = "; the parameters have changed since the last one" if plan else ""
+                raise GraphError(f"backward needs what forward keeps: call forward(x, training=True) first{moved}")
             given = _several(dy, len(self.graph.outputs), "dy")
             for position, array in zip(plan.graph.outputs, given, strict=True):
                 shape = plan.value(position).shape
@@ -410,6 +420,18 @@ class Model:
                     raise ShapeError(f"{name} of {'.'.join(key)} has shape {value.shape}")
                 self.parameters.write(key, value.astype(self.dtype), arena)
 
+    def memory_report(self, batch_size: int, use: str = "train") -> MemoryReport:
+        """Return the bytes that a plan for this batch size takes: ``print(model.memory_report(64))``.
+
+        ``use`` is "train" or "evaluate" (after ``compile``), "predict", or "backward" (for ``forward`` and
+        ``backward``). Raises ``OptionError`` for another.
+        """
+        _choice(use, "use", USES)
+        if use in ("train", "evaluate"):
+            self._compiled()
+        with self._lock:
+            return self._plans.get(use, integer(batch_size, "batch_size")).memory_report()
+
     def summary(self) -> None:
         """Print the layers with their output shapes, parameters and multiply-accumulates."""
         print(summarize(self.graph, self.data_format))
@@ -456,6 +478,8 @@ class Model:
             name = "x" if len(given) == 1 else f"x ({self.graph.nodes[source].name})"
             checked = check_samples(array, shape, name=name, data_format=self.data_format, check_finite=check_finite)
             ready.append(inside(checked, self.dtype, self.data_format))
+            if check_finite and checked.dtype != self.dtype and not np.isfinite(ready[-1]).all():
+                raise DataError(f'{name} has values beyond the range of {self.dtype}; scale it, or use dtype="float64"')
         if len({len(array) for array in ready}) > 1:
             raise ShapeError(f"the inputs have different numbers of samples: {[len(array) for array in ready]}")
         return tuple(ready)
@@ -463,13 +487,11 @@ class Model:
     def _samples_and_labels(self, x, y, check_finite: bool) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
         samples = self._samples(x, check_finite)
         *pixels, classes = self.graph.shapes(1)[self.graph.outputs[0]][1:]
-        labels = np.asarray(y)
-        check_lengths(samples[0], labels) if labels.ndim else None
-        if pixels and labels.shape != (len(samples[0]), *pixels):
-            raise ShapeError(f"y must have one label per pixel, shape {(len(samples[0]), *pixels)}, got {labels.shape}")
-        rows = len(samples[0]) * int(np.prod(pixels))
-        flat = check_labels(labels.reshape(-1) if pixels else labels, classes, rows)
-        return samples, flat.reshape(len(samples[0]), *pixels)
+        wanted = (len(samples[0]), *pixels)
+        if pixels and np.shape(y) != wanted:
+            raise ShapeError(f"y must have one label per pixel, shape {wanted}, got {np.shape(y)}")
+        flat = check_labels(np.reshape(y, -1) if pixels else y, classes, int(np.prod(wanted)))
+        return samples, flat.reshape(wanted)
 
     def _validation(self, data, batch_size: int, check_finite: bool):
         if data is None:
@@ -486,6 +508,12 @@ class Model:
     def _outputs(self, arrays: list[np.ndarray]):
         ready = [np.ascontiguousarray(from_channels_last(array, self.data_format)) for array in arrays]
         return ready[0] if len(ready) == 1 else tuple(ready)
+
+    def __deepcopy__(self, memo):
+        return self.to(self.device)
+
+    def __reduce__(self):
+        raise TypeError("a model is not pickled: use model.save(path) and nbconv.load(path)")
 
     def __repr__(self):
         layers = ", ".join(repr(self.graph.nodes[i].op) for i in self.graph.steps)
@@ -506,7 +534,9 @@ class Sequential(Model):
         super().__init__(x, chain(x, listed), data_format=data_format, **options)
 
 
-def load(path: str | PathLike, device: str | Device = "auto", threads: int | None = None) -> Model:
+def load(
+    path: str | PathLike, device: str | Device = "auto", threads: int | None = None, rewrite: bool = True
+) -> Model:
     """Return a model that ``save`` wrote, on any device, ready to predict or to train on.
 
     ``model = nbconv.load("digits.safetensors", device="cpu")``. Raises ``FileFormatError`` for a file that is missing,
@@ -514,21 +544,24 @@ def load(path: str | PathLike, device: str | Device = "auto", threads: int | Non
     """
     arrays, description = checkpoint.read(path)
     target = open_device(device)
+    threads = None if threads is None else integer(threads, "threads")
     try:
         graph = serialize.graph_from_dict(description["graph"])
         model = Model.__new__(Model)
         dtype, seed, data_format = (description[key] for key in ("dtype", "seed", "data_format"))
-        model._build(graph, target, dtype, seed, data_format, True, threads)
+        model._build(graph, target, dtype, seed, data_format, rewrite, threads)
         model.load_state_dict({name: a for name, a in arrays.items() if not name.startswith("optimizer.")})
-        model.step, model.epochs_trained = description["step"], description["epochs_trained"]
+        model.step, model.epochs_trained = (
+            integer(description[key], key, least=0) for key in ("step", "epochs_trained")
+        )
         training = description.get("training")
         if training:
             optimizer, loss, *metrics = map(
                 serialize.op_from_dict, (training["optimizer"], training["loss"], *training["metrics"])
             )
             model._resume(optimizer, loss, metrics, arrays)
-            model.lr, model._compiled().count = training["lr"], training["count"]
-    except (NbconvError, KeyError, TypeError) as error:
+            model.lr, model._compiled().count = training["lr"], integer(training["count"], "count", least=0)
+    except (NbconvError, KeyError, TypeError, ValueError, AttributeError) as error:
         detail = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise FileFormatError(f"{path} does not hold a net that fits its arrays: {detail}") from None
     return model
@@ -550,7 +583,7 @@ def _symbols(values, name: str) -> list[Symbol]:
 
 def _several(values, count: int, name: str) -> tuple:
     """Return one array per input or output: a single array stands for itself where there is one."""
-    if count == 1 and not isinstance(values, tuple):
+    if count == 1:
         return (values,)
     if not isinstance(values, (tuple, list)) or len(values) != count:
         raise DataError(f"{name} must be a tuple of {count} arrays")

@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import nbconv as nc
-from nbconv.errors import FileFormatError
+from nbconv.errors import FileFormatError, OptionError
 
 
 def samples(count=24):
@@ -106,6 +106,13 @@ def damage(path, how):
         (lambda d: d.pop("graph"), r"'graph' is missing"),
         (lambda d: d.pop("dtype"), r"'dtype' is missing"),
         (lambda d: d.update(dtype="int8"), r"dtype must be one of"),
+        (lambda d: d.update(step="x"), r"step must be an integer"),
+        (lambda d: d.update(epochs_trained=-1), r"epochs_trained must be an integer of at least 0"),
+        (lambda d: d["training"].update(optimizer="x"), r"does not hold a net"),
+        (lambda d: d["training"].update(lr="x"), r"does not hold a net"),
+        (lambda d: d["graph"]["nodes"][1].update(name=5), r"called 5, which is no name"),
+        (lambda d: d["graph"]["nodes"][0].update(input=[-1, 6, 2]), r"input must be an integer of at least 1"),
+        (lambda d: d["graph"]["nodes"][0].update(input=[1e999, 6, 2]), r"input must be an integer of at least 1"),
         (lambda d: d.update(format=99), r"has format 99, this version of nbconv reads 1; upgrade"),
     ],
 )
@@ -134,6 +141,16 @@ def test_files_that_are_none(tmp_path):
     ):
         with pytest.raises(FileFormatError, match=message):
             nc.load(path)
+
+
+def test_options_of_load_are_not_blamed_on_the_file(tmp_path):
+    path = tmp_path / "net.safetensors"
+    model().save(path)
+    with pytest.raises(OptionError, match=r"^threads must be"):
+        nc.load(path, threads=-4)
+    plain = nc.load(path, device="reference", rewrite=False)
+    x, _ = samples()
+    np.testing.assert_allclose(plain.predict(x), model().predict(x), rtol=1e-5, atol=1e-6)
 
 
 def test_an_empty_folder_cannot_be_written_to(tmp_path):

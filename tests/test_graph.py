@@ -49,7 +49,7 @@ def test_data_format_of_an_input():
 def test_loss_is_appended_with_labels_of_its_own():
     x = Input((5,))
     graph = append(trace([x], [Linear(3)(x)]), [CrossEntropy()], 1)
-    assert graph.nodes[2] == Node("labels", Source((), "int64"))
+    assert graph.nodes[2] == Node(":labels", Source((), "int64"))
     assert graph.shapes(4)[3] == (1,) and graph.outputs == (1, 3)
 
 
@@ -71,7 +71,9 @@ def test_loss_is_appended_with_labels_of_its_own():
         (lambda: ReLU()(3), GraphError, r"ReLU\(\) takes 1 graph value.*start from nbconv.Input"),
         (lambda: Add()(Input((1, 8, 8))), GraphError, r"takes 2 graph value"),
         (lambda: Input((8, 8)), ShapeError, r"\(channels, height, width\) or \(features,\)"),
-        (lambda: Input((1, 0, 8)), ShapeError, r"without the batch, got \(1, 0, 8\)"),
+        (lambda: Input((1, 0, 8)), OptionError, r"input_shape must be an integer of at least 1, got 0"),
+        (lambda: Input((1, 8.5, 8)), OptionError, r"input_shape must be .*got 8.5"),
+        (lambda: Input((1, 8)), ShapeError, r"without the batch, got \(1, 8\)"),
         (lambda: Input(8), ShapeError, r"such as \(1, 28, 28\), got 8"),
         (lambda: Input((1, 8, 8), data_format="CHW"), OptionError, r"data_format must be one of"),
         (lambda: Conv2d(8, 3, padding="full"), OptionError, r'padding must be "same"'),
@@ -104,6 +106,13 @@ def test_an_input_that_is_not_read():
     x, unused = Input((4,)), Input((4,))
     with pytest.raises(GraphError, match="is not used"):
         trace([x, unused], [ReLU()(x)])
+
+
+def test_an_output_listed_twice():
+    x = Input((4,))
+    y = ReLU()(x)
+    with pytest.raises(GraphError, match="listed twice among the outputs"):
+        trace([x], [y, y])
 
 
 def test_two_layers_of_one_name():

@@ -112,6 +112,27 @@ def test_results_are_equal_with_and_without(device, dtype, tolerance):
             np.testing.assert_allclose(got[name], want[name], rtol=tolerance, atol=tolerance * scale, err_msg=name)
 
 
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (Conv2d(4, 3), ReLU(), BatchNorm(), MaxPool2d(2), BatchNorm()),
+        (Conv2d(4, 3), BatchNorm(), BatchNorm(), ReLU()),
+        (BatchNorm(), Conv2d(4, 3), MaxPool2d(2), BatchNorm(), ReLU()),
+        (Flatten(), Linear(5), BatchNorm(), ReLU(), Linear(4), ReLU(), BatchNorm(affine=False)),
+    ],
+    ids=str,
+)
+def test_only_what_may_be_folded_is(layers):
+    plain = Sequential(*layers, input_shape=(3, 8, 8), device="reference", dtype="float64", rewrite=False)
+    rewritten = Sequential(*layers, input_shape=(3, 8, 8), device="reference", dtype="float64")
+    rng = np.random.default_rng(0)
+    state = {name: rng.random(value.shape) + 0.5 for name, value in plain.state_dict().items()}
+    for model in plain, rewritten:
+        model.load_state_dict(state)
+    x = rng.standard_normal((4, 3, 8, 8))
+    np.testing.assert_allclose(rewritten.predict(x), plain.predict(x), rtol=1e-12)
+
+
 def test_folded_weights_follow_further_training():
     layers = Conv2d(3, 3), BatchNorm(), Flatten(), Linear(2)
     model = Sequential(*layers, input_shape=(1, 6, 6), device="reference", seed=1)

@@ -12,10 +12,9 @@ from ..ops.base import Buffer
 from . import convolution, weight_gradient
 from .activation import relu_backward
 from .convolution import Convolution
-from .fused_pool import pool_record
+from .fused_pool import bind_unpool, pool_record
 from .geometry import Axis, Channels, forward_axis, gradient_axis
 from .packing import bind_prepare, bind_turn
-from .pool import max_pool2d_backward
 from .weight_gradient import WeightGradient
 from .wrap import bind_unwrap
 
@@ -65,13 +64,14 @@ def parameter_gradient(op, dtype, x_shape, weight=True, bias=True) -> WeightGrad
     )
 
 
-def _axes(op, x_shape, axis) -> list[Axis]:
+def _axes(op, x_shape, axis) -> tuple[Axis, Axis]:
     """Return rows and columns of the convolution, or of its input gradient."""
     shape, pads = x_shape, op.pads(x_shape)
     if axis is gradient_axis and op.padding_mode == "circular":
         shape, pads = bordered_shape(op, x_shape), (0, 0, 0, 0)
     sizes = zip(shape[1:3], op.kernel_size, op.stride, pads[::2], op.dilation, op.conv_shape(x_shape)[1:3], strict=True)
-    return [axis(*numbers) for numbers in sizes]
+    rows, columns = (axis(*numbers) for numbers in sizes)
+    return rows, columns
 
 
 def bordered_shape(op, x_shape):
@@ -102,10 +102,8 @@ def conv2d(op, x, weight, bias, *, out, argmax, scratch):
 def backward_scratch(op, dtype, x_shape):
     dx = input_gradient(op, dtype, x_shape)
     buffers = {"turned": dx.packed, **dx.scratch, **parameter_gradient(op, dtype, x_shape).scratch}
-    if op.activation:
-        buffers["gated"] = Buffer(op.out_shape(x_shape), dtype)
-    if op.pool:
-        buffers["unpooled"] = Buffer(op.conv_shape(x_shape), dtype)
+    if op.activation or op.pool:
+        buffers["gradient"] = Buffer(op.conv_shape(x_shape), dtype)
     if op.padding_mode == "circular":
         buffers["bordered"] = Buffer(bordered_shape(op, x_shape), dtype)
     return buffers
@@ -113,12 +111,12 @@ def backward_scratch(op, dtype, x_shape):
 
 def conv2d_backward(op, dy, x, weight, out, argmax, *, dx, dweight, dbias, scratch):
     dtype, calls = str(x.dtype), []
-    if op.activation:
-        dy, before = scratch["gated"], dy
-        calls.append(relu_backward(None, before, out, dx=dy))
     if op.pool:
-        dy, before = scratch["unpooled"], dy
-        calls.append(max_pool2d_backward(op.pool, before, argmax, dx=dy))
+        dy, before = scratch["gradient"], dy
+        calls.append(bind_unpool(op.pool, op.activation == "relu", before, out, argmax, dy))
+    elif op.activation:
+        dy, before = scratch["gradient"], dy
+        calls.append(relu_backward(None, before, out, dx=dy))
     if dweight is not None or dbias is not None:
         description = parameter_gradient(op, dtype, x.shape, dweight is not None, dbias is not None)
         calls.append(weight_gradient.bind(description, x, dy, dweight, dbias, scratch))

@@ -74,7 +74,10 @@ def describe(
 def _phases(g, rows, columns, result, kernel_w):
     """Return the records of all phases, and of all of them the taps in the weight and the offsets of products."""
     _, height, width, channels = result
-    records, taps, offsets, panel = [], [], [], 0
+    records: list[tuple] = []
+    taps: list[int] = []
+    offsets: list[int] = []
+    panel = 0
     for r in rows.phases:
         for c in columns.phases:
             reached = [
@@ -95,34 +98,35 @@ def _phases(g, rows, columns, result, kernel_w):
 
 def _cut(geometry, pool, products, dtype, *, serial):
     """Choose the strips and how many units share one; return the buffers of all workers."""
-    g = geometry[0]
+    g, fused = geometry[0], int(pool[0]["fused"])
     blocks = int(g["groups"] * g["blocks"])
 
-    def lines(rows):
-        return max(0, (grid_rows(pool, rows) - 1) * g["step_h"] + g["reach_h"])
+    def points(rows):
+        return int(grid_rows(pool, rows) * g["grid_width"])
 
-    def elements(rows):
-        return int(lines(rows) * g["strip_width"] * g["channels"] * g["copied"])
+    def source_elements(rows):
+        lines = max(0, (grid_rows(pool, rows) - 1) * g["step_h"] + g["reach_h"])
+        return int(lines * g["strip_width"] * g["channels"] * g["copied"])
 
-    cut = Cut(
-        images=int(g["images"]),
-        rows=int(g["result_height"]),
-        points=lambda rows: int(grid_rows(pool, rows) * g["grid_width"]),
-        elements=elements,
-        tile_work=int(8 * ROWS * max(1, products) * blocks),
-        blocks=blocks,
+    strips = choose_strips(
+        Cut(
+            images=int(g["images"]),
+            rows=int(g["result_height"]),
+            points=points,
+            elements=lambda rows: source_elements(rows) + fused * points(rows) * blocks * int(g["block"]),
+            tile_work=int(8 * ROWS * max(1, products) * blocks),
+            blocks=blocks,
+        )
     )
-    strips = choose_strips(cut)
     for name, value in zip(("strip_images", "strip_rows", "strips_per_image", "strips"), strips, strict=True):
         geometry[name] = value
     geometry["parts"] = parts = min(blocks, -(-UNITS // strips.count))
     workers = 1 if serial else numba.config.NUMBA_NUM_THREADS
-    points = strips.images * cut.points(strips.rows)
-    share = -(-blocks // parts) * int(g["block"])
+    grid_points, share = strips.images * points(strips.rows), -(-blocks // parts) * int(g["block"])
     return {
-        "rows": Buffer((workers, points + ROWS, 2), "int64"),
-        "inputs": Buffer((workers, _aligned(strips.images * elements(strips.rows))), dtype),
-        "results": Buffer((workers, _aligned(points * share if pool[0]["fused"] else 0)), dtype),
+        "rows": Buffer((workers, grid_points + ROWS, 2), "int64"),
+        "inputs": Buffer((workers, _aligned(strips.images * source_elements(strips.rows))), dtype),
+        "results": Buffer((workers, _aligned(fused * grid_points * share)), dtype),
     }
 
 
@@ -154,7 +158,7 @@ def convolve(geometry, phases, pool, offsets, source, packed, out, argmax, input
         for unit in range(worker * units // workers, (worker + 1) * units // workers):
             strip, part = unit // g.parts, unit % g.parts
             images, result_rows = strip_bounds(g, strip)
-            grid = rows_to_pool(g, p, result_rows)
+            grid = rows_to_pool(p, result_rows)
             blocks = share(part, g.parts, g.groups * g.blocks)
             if g.copied and strip != copied:
                 copy_strip(g, source, images, grid, inputs[worker])
@@ -166,7 +170,7 @@ def convolve(geometry, phases, pool, offsets, source, packed, out, argmax, input
                 compute_tiles(g, phase, blocks, offsets, here, packed, there, rows[worker], count)
             if p.fused:
                 channels = first_channel(g, blocks[0]), first_channel(g, blocks[1])
-                pool_strip(g, p, results[worker], images, grid, result_rows, channels, out, argmax)
+                pool_strip(p, results[worker], images, grid, result_rows, channels, out, argmax, g.lanes)
 
 
 @helper

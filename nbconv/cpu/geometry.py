@@ -29,7 +29,7 @@ class Axis(NamedTuple):
     pad: int
     step: int
     reach: int
-    count: int
+    count: int  # type: ignore[assignment] # not tuple.count
     phases: list[AxisPhase]
 
     @property

@@ -61,8 +61,8 @@ def linear_backward(op, dy, x, weight, out, *, dx, dweight, dbias, scratch):
         dy, before = scratch["gated"], dy
         calls.append(relu_backward(None, before, out, dx=dy))
     if dweight is not None or dbias is not None:
-        description = parameter_gradient(dtype, *x.shape, op.out_features, dweight is not None, dbias is not None)
-        calls.append(weight_gradient.bind(description, x, dy, dweight, dbias, scratch))
+        sums = parameter_gradient(dtype, *x.shape, op.out_features, dweight is not None, dbias is not None)
+        calls.append(weight_gradient.bind(sums, x, dy, dweight, dbias, scratch))
     if dx is not None:
         description = product(dtype, *dy.shape, x.shape[1])
         channels, turned = Channels.of(1, op.out_features, x.shape[1]), scratch["turned"]

@@ -45,9 +45,9 @@ def _row_loss(log_total, largest, of_label):
 
 
 @kernel
-def _cross_entropy_backward(dy, labels, probabilities, piece_rows, dx):
+def _cross_entropy_backward(dy, labels, out, probabilities, piece_rows, dx):
     n, classes = dx.shape
-    factor = dx.dtype.type(dy[0] / n)
+    factor = dx.dtype.type(dy[0] / n + 0 * out[0])  # NaN where the loss is not finite
     one = dx.dtype.type(1)
     for p in prange((n + piece_rows - 1) // piece_rows):
         for r in range(p * piece_rows, min(n, (p + 1) * piece_rows)):
@@ -66,7 +66,7 @@ def cross_entropy(op, x, labels, *, out, probabilities, scratch):
     return run
 
 
-def cross_entropy_backward(op, dy, labels, probabilities, *, dx, scratch):
+def cross_entropy_backward(op, dy, labels, out, probabilities, *, dx, scratch):
     call, labels, probabilities, dx = (
         build(_cross_entropy_backward, dx.size),
         flat(labels),
@@ -76,7 +76,7 @@ def cross_entropy_backward(op, dy, labels, probabilities, *, dx, scratch):
     piece_rows = _piece_rows(dx.shape[1])
 
     def run():
-        call(dy, labels, probabilities, piece_rows, dx)
+        call(dy, labels, out, probabilities, piece_rows, dx)
 
     return run
 

@@ -28,7 +28,7 @@ PHASE = _record(
     *("out_start", "out_image", "out_row", "out_pixel"),  # window (n, i, j) has its result at start + n * image + ...
 )
 POOL = _record(
-    *("fused", "height", "width"),  # of its result
+    *("fused", "height", "width", "image_height", "image_width", "channels"),  # of its result, and of what it pools
     *("kernel_h", "kernel_w", "step_h", "step_w", "pad_top", "pad_left", "dilation_h", "dilation_w"),
 )
 SUMS = _record(

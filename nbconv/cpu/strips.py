@@ -16,7 +16,7 @@ PIXELS = 1024
 """Grid points of a strip at most, of which the addresses are kept."""
 
 ELEMENTS = 65536
-"""Source elements of a strip at most, unless one row has more."""
+"""Elements that are copied or pooled in a strip at most, unless one row has more."""
 
 UNITS = 32
 """Units of work to cut a convolution into where it is large enough: for as many cores."""
@@ -28,7 +28,7 @@ class Strips(NamedTuple):
     images: int
     rows: int
     per_image: int
-    count: int
+    count: int  # type: ignore[assignment] # not tuple.count
 
 
 class Cut(NamedTuple):
@@ -39,7 +39,7 @@ class Cut(NamedTuple):
     points: Callable[[int], int]
     """Grid points of an image in so many rows of the result."""
     elements: Callable[[int], int]
-    """Source elements to copy for them."""
+    """Elements that are copied or pooled for them."""
     tile_work: int
     """Elements that could be copied in the time of a tile."""
     blocks: int

@@ -31,6 +31,9 @@ UNITS = 96
 MOST_PIECES = 16
 """Pieces at most: each costs memory of the weight's size, and an addition of it."""
 
+BIAS_WIDTH = 64
+"""Numbers of dy that are added side by side, at least."""
+
 
 class WeightGradient(NamedTuple):
     """What the kernels must know: records, where each weight reads x, and what buffers are needed."""
@@ -96,8 +99,13 @@ def _scratch(g, sums, dtype, work):
         "runs": Buffer((workers, int(g["strip_images"] * g["strip_rows"]), 2), "int64"),
         "windows": Buffer((workers, -(-strip // 16) * 16), dtype),
         "weight_sums": Buffer((max(1, int(sums["pieces"] * sums["tiles"] * sums["slot"])),), dtype),
-        "bias_sums": Buffer((int(sums["pieces"]), int(g["out_channels"])), "float64"),
+        "bias_sums": Buffer((int(sums["pieces"]), _bias_width(int(g["out_channels"]))), "float64"),
     }
+
+
+def _bias_width(channels):
+    """Return how many sums of dy a piece has: several pixels' channels, where those of one do not fill vectors."""
+    return -(-BIAS_WIDTH // channels) * channels
 
 
 def bind(w: WeightGradient, x, dy, dweight, dbias, scratch):
@@ -139,9 +147,7 @@ def sum_products(geometry, sums, offsets, x, dy, runs, windows, weight_sums, bia
                     slot = (piece * s.tiles + tile) * s.slot
                     sum_tile(g, s, tile, offsets, here, dy, runs[worker], count, pixels, weight_sums, slot)
                 if tiles[1] > s.tiles:
-                    first_pixel = (images[0] * g.grid_height + grid[0]) * g.grid_width
-                    last_pixel = ((images[1] - 1) * g.grid_height + grid[1]) * g.grid_width
-                    sum_channels(dy, first_pixel, last_pixel, bias_sums[piece])
+                    sum_channels(strip_of(g, images, grid, dy), bias_sums[piece])
 
 
 @helper
@@ -151,7 +157,7 @@ def clear_sums(g, s, piece, tiles, weight_sums, bias_sums):
     if count > 0:
         clear(weight_sums, (piece * s.tiles + tiles[0]) * s.slot, count * s.slot)
     if tiles[1] > s.tiles:
-        for k in range(g.out_channels):
+        for k in range(bias_sums.shape[1]):
             bias_sums[piece, k] = 0
 
 
@@ -197,25 +203,28 @@ def sum_tile(g, s, tile, offsets, x, dy, runs, count, pixels, sums, slot):
 
 
 @helper
-def sum_channels(dy, first_pixel, end_pixel, sums):
-    """Add pixels of dy to the sums of its channels, in double precision, four pixels at a time."""
-    size = len(sums)
-    whole = first_pixel + (end_pixel - first_pixel) // 4 * 4
-    for pixel in range(first_pixel, whole, 4):
-        a, b, c, d = (pixel_channels(dy, pixel, size), pixel_channels(dy, pixel + 1, size),
-                      pixel_channels(dy, pixel + 2, size), pixel_channels(dy, pixel + 3, size))  # fmt: skip
-        for k in range(size):
-            sums[k] += (np.float64(a[k]) + np.float64(b[k])) + (np.float64(c[k]) + np.float64(d[k]))
-    for pixel in range(whole, end_pixel):
-        a = pixel_channels(dy, pixel, size)
-        for k in range(size):
-            sums[k] += np.float64(a[k])
+def strip_of(g, images, grid, dy):
+    """Return dy of the pixels of a strip."""
+    line = g.grid_width * g.out_channels
+    first = images[0] * g.grid_height + grid[0]
+    end = (images[1] - 1) * g.grid_height + grid[1]
+    return dy[first * line : end * line]
 
 
 @helper
-def pixel_channels(array, pixel, channels):
-    """Return the channels of one pixel, as a view."""
-    return array[pixel * channels : (pixel + 1) * channels]
+def sum_channels(dy, sums):
+    """Add up channels of pixels, in double precision: four rows of ``len(sums)`` numbers at a time, then the rest."""
+    size = len(sums)
+    whole = len(dy) // (4 * size) * (4 * size)
+    for start in range(0, whole, 4 * size):
+        a, b = dy[start : start + size], dy[start + size : start + 2 * size]
+        c, d = dy[start + 2 * size : start + 3 * size], dy[start + 3 * size : start + 4 * size]
+        for k in range(size):
+            sums[k] += (np.float64(a[k]) + np.float64(b[k])) + (np.float64(c[k]) + np.float64(d[k]))
+    for start in range(whole, len(dy), size):
+        a = dy[start : start + size]
+        for k in range(len(a)):
+            sums[k] += np.float64(a[k])
 
 
 @kernel
@@ -224,13 +233,20 @@ def add_pieces(geometry, sums, weight_sums, bias_sums, dweight, dbias):
     for tile in prange(sums[0].tiles + sums[0].bias):
         g, s = geometry[0], sums[0]
         if tile == s.tiles:
-            for k in range(g.out_channels):
-                total = 0.0
-                for piece in range(s.pieces):
-                    total += bias_sums[piece, k]
-                dbias[k] = total
+            add_bias(g, s, bias_sums, dbias)
         else:
             add_tile(g, s, tile, weight_sums, dweight)
+
+
+@helper
+def add_bias(g, s, bias_sums, dbias):
+    """Add the pieces of the bias."""
+    for k in range(g.out_channels):
+        total = 0.0
+        for piece in range(s.pieces):
+            for column in range(k, bias_sums.shape[1], g.out_channels):
+                total += bias_sums[piece, column]
+        dbias[k] = total
 
 
 @helper

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..ops.shapes import integer
+from ..ops.options import integer
 
 
 class Batches:

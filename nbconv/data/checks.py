@@ -11,6 +11,14 @@ SAMPLES_AT_ONCE = 1024
 """How many samples are looked at together for NaN, so that the look does not double the memory."""
 
 
+def as_array(values, name: str) -> np.ndarray:
+    """Return an array, without a copy where it is one already, or raise ``DataError`` for ragged lists."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise DataError(f"{name} is ragged: its rows differ in length; give every sample the same shape") from None
+
+
 def check_samples(
     x, sample_shape: Shape, *, name: str = "x", data_format: str = "NCHW", check_finite: bool = True
 ) -> np.ndarray:
@@ -22,7 +30,7 @@ def check_samples(
     Raises ``DataError`` for a dtype that is no real number, an empty batch, and NaN or infinity unless
     ``check_finite=False``; ``ShapeError`` for another shape.
     """
-    x = _array(x, name)
+    x = as_array(x, name)
     if x.dtype.kind not in "biuf":
         raise DataError(f"{name} must hold real numbers, got dtype {x.dtype}; {_dtype_mend(x, name)}")
     if x.ndim != 1 + len(sample_shape) or x.shape[1:] != tuple(sample_shape):
@@ -42,7 +50,7 @@ def check_labels(y, classes: int, rows: int, *, name: str = "y") -> np.ndarray:
     Raises ``DataError`` for labels that are no integers, out of range, or missing altogether; ``ShapeError`` for
     one-hot rows or another number of labels than samples.
     """
-    y = _array(y, name)
+    y = as_array(y, name)
     if y.ndim != 1:
         raise ShapeError(
             f"{name} must be one label per sample, of shape ({rows},), got {y.shape}{_label_hint(y, name)}"
@@ -63,13 +71,6 @@ def check_lengths(x, y) -> None:
     """Raise ``ShapeError`` unless there are as many labels as samples."""
     if len(x) != len(y):
         raise ShapeError(_length_message(len(x), len(y), "y"))
-
-
-def _array(values, name: str) -> np.ndarray:
-    try:
-        return np.asarray(values)
-    except ValueError:
-        raise DataError(f"{name} is ragged: its rows differ in length; give every sample the same shape") from None
 
 
 def _dtype_mend(x: np.ndarray, name: str) -> str:

@@ -12,6 +12,7 @@ from ..ops.base import Shape
 
 ARRAY_SUFFIXES = (".npy", ".npz")
 IMAGE_MODES = {1: "L", 3: "RGB"}
+UNSCALED_MODES = {"F": "a float", "I": "a 32-bit integer"}
 BRIGHTEST = 255
 
 
@@ -64,10 +65,10 @@ def read_labelled(path: str | PathLike, shape: Shape) -> tuple[np.ndarray, np.nd
 def _array(path: Path, names: tuple[str, ...], *, named: bool = False) -> np.ndarray:
     """The array of an ``.npy``; of an ``.npz`` the one with one of these names or, unless ``named``, the only one."""
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
             have = loaded.files
             chosen = [name for name in names if name in have] or (have if len(have) == 1 and not named else [])
             if chosen:
@@ -87,6 +88,8 @@ def _why(error: Exception) -> str:
         return error.strerror.lower()
     if "Object arrays" in str(error):
         return "it holds an object array, which may run code when read; save numbers of one shape instead (np.stack)"
+    if "allow_pickle" in str(error):
+        return "it is no array file, whatever its name says; write it with np.save or np.savez"
     return f"it is damaged or of another kind ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
 
 
@@ -148,6 +151,11 @@ def _decode(path: Path, shape: Shape) -> np.ndarray:
         ) from None
     except Exception as error:
         raise DataError(f"cannot read {path}: {_why(error)}") from None
+    if image.mode in UNSCALED_MODES:
+        raise DataError(
+            f"{path} has {UNSCALED_MODES[image.mode]} per pixel, whose range is not known; "
+            f"save it with 8 or 16 bits, or as .npy with floats scaled as the model needs"
+        )
     image = _flatten(image).convert(IMAGE_MODES[channels])
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.LANCZOS)

@@ -24,4 +24,5 @@ def outside(shape: Shape, data_format: str) -> Shape:
 
 def inside(array: np.ndarray, dtype: str, data_format: str) -> np.ndarray:
     """Return contiguous channels-last samples of this dtype: a copy only where something has to change."""
-    return np.ascontiguousarray(channels_last(array, data_format), dtype=dtype)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is looked for by the caller
+        return np.ascontiguousarray(channels_last(array, data_format), dtype=dtype)

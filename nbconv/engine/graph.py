@@ -10,6 +10,7 @@ from typing import ClassVar, NamedTuple
 
 from ..errors import GraphError, NbconvError, OptionError, ShapeError
 from ..ops.base import Layer, Op, Shape, Symbol, describe
+from ..ops.options import integer
 
 DATA_FORMATS = ("NCHW", "NHWC")
 
@@ -99,12 +100,12 @@ def input_symbol(shape: Sequence[int], data_format: str = "NCHW", name: str | No
     if data_format not in DATA_FORMATS:
         raise OptionError(f"data_format must be one of {DATA_FORMATS}, got {data_format!r}")
     try:
-        sizes = tuple(int(size) for size in shape)
+        sizes = tuple(integer(size, "input_shape") for size in shape)
     except TypeError:
         raise ShapeError(
             f"an input shape is a tuple of one sample's sizes, such as (1, 28, 28), got {shape!r}"
         ) from None
-    if len(sizes) not in (1, 3) or min(sizes) < 1:
+    if len(sizes) not in (1, 3):
         example = "(channels, height, width)" if data_format == "NCHW" else "(height, width, channels)"
         raise ShapeError(f"an input shape is {example} or (features,), without the batch, got {tuple(shape)}")
     if len(sizes) == 3 and data_format == "NCHW":
@@ -121,6 +122,8 @@ def trace(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> Graph:
             if id(symbol) not in seen:
                 seen.add(id(symbol))
                 order.append(symbol)
+    if len({id(output) for output in outputs}) < len(outputs):
+        raise GraphError("a value is listed twice among the outputs; list each once")
     used = {id(i) for symbol in order for i in symbol.inputs} | {id(o) for o in outputs}
     unused = [i for i in inputs if id(i) not in used]
     strangers = [s for s in order[len(inputs) :] if s.op is None]
@@ -160,9 +163,9 @@ def chain(source: Symbol, layers: Sequence) -> Symbol:
 def append(graph: Graph, ops: Sequence[Op], target: int) -> Graph:
     """Add ops that compare the value at ``target`` with labels: a loss, metrics. They become further outputs."""
     sample = graph.shapes(1)[target][1:-1]
-    nodes = [*graph.nodes, Node("labels", Source(sample, "int64"))]
+    nodes = [*graph.nodes, Node(":labels", Source(sample, "int64"))]  # no layer can have such a name
     labels = len(graph.nodes)
-    nodes += [Node(type(op).__name__, op, (target, labels)) for op in ops]
+    nodes += [Node(f":{i}", op, (target, labels)) for i, op in enumerate(ops)]
     added = Graph(tuple(nodes), (*graph.outputs, *range(labels + 1, len(nodes))))
     try:
         added.shapes(1)

@@ -55,6 +55,7 @@ class Parameters:
         self.params = Arena(params, device, dtype)
         self.grads = Arena(params, device, dtype)
         self.state = Arena(state, device, dtype)
+        self._state_before = device.memory.empty(self.state.flat.shape, dtype)
         self.names: list[Key] = [
             (node.name, n)
             for node in graph.nodes
@@ -65,6 +66,14 @@ class Parameters:
     def view(self, key: Key):
         """The array of a parameter or of state, as the kernels see it; ``None`` if the net has no such array."""
         return self.params.views.get(key, self.state.views.get(key))
+
+    def remember_state(self) -> None:
+        """Keep a copy of the running statistics, in memory of its own."""
+        self._state_before[...] = self.state.flat
+
+    def recall_state(self) -> None:
+        """Put the running statistics back as ``remember_state`` saw them."""
+        self.state.flat[...] = self._state_before
 
     def read(self, key: Key, arena: Arena | None = None) -> np.ndarray:
         """A copy on the host, in PyTorch's layout; ``arena`` names another arena of the parameters' shapes."""
@@ -115,7 +124,11 @@ class Parameters:
             raise DataError(f"{name} must be an array of numbers, got dtype {value.dtype}")
         if value.shape != shape:
             raise ShapeError(f"{name} has shape {value.shape}, the net needs {shape}")
-        return value.astype(self.dtype)
+        with np.errstate(over="ignore"):
+            cast = value.astype(self.dtype)
+        if not np.array_equal(np.isfinite(cast), np.isfinite(value)):
+            raise DataError(f"{name} has values beyond the range of {self.dtype}")
+        return cast
 
 
 def _names(node) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ..errors import FileFormatError, NbconvError
 from ..ops import activation, conv, dropout, linear, loss, merge, metric, norm, optimizer, pool, reshape
 from ..ops.base import Op
+from ..ops.options import integer
 from .graph import Graph, Node, Source
 
 MODULES = (activation, conv, dropout, linear, loss, merge, metric, norm, optimizer, pool, reshape)
@@ -55,11 +56,13 @@ def graph_from_dict(description: Mapping) -> Graph:
         return graph
     except FileFormatError:
         raise
-    except (NbconvError, KeyError, TypeError, ValueError, IndexError) as error:
+    except (NbconvError, KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise FileFormatError(f"the description of the net makes no graph: {error!r}") from None
 
 
 def _node(entry: Mapping) -> Node:
+    if not isinstance(entry["name"], str):
+        raise FileFormatError(f"a node is called {entry['name']!r}, which is no name")
     if "input" in entry:
-        return Node(entry["name"], Source(tuple(int(size) for size in entry["input"])))
+        return Node(entry["name"], Source(tuple(integer(size, "input") for size in entry["input"])))
     return Node(entry["name"], op_from_dict(entry["layer"]), tuple(int(i) for i in entry["reads"]))

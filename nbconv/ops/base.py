@@ -14,9 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import ClassVar, NamedTuple
 
-from ..errors import GraphError, NbconvError
+from ..errors import GraphError, NbconvError, OptionError
 
 Shape = tuple[int, ...]
+RESERVED_NAMES = ("input", "labels")
+RESERVED_PREFIX = "optimizer"
 
 
 class Buffer(NamedTuple):
@@ -122,6 +124,10 @@ class Layer(Op):
 
     name: str | None = field(default=None, kw_only=True)
 
+    def __post_init__(self):
+        if self.name is not None:
+            _check_name(self.name)
+
     def __call__(self, *inputs: Symbol) -> Symbol:
         if len(inputs) != len(self.inputs) or not all(isinstance(i, Symbol) for i in inputs):
             kinds = ", ".join(type(i).__name__ for i in inputs) or "nothing"
@@ -135,6 +141,17 @@ class Layer(Op):
             index = len({id(s) for i in inputs for s in i.upstream() if s.op is not None})
             raise type(error)(f"{describe(index, self)}: {error}") from None
         return Symbol(self, inputs, shape)
+
+
+def _check_name(name) -> None:
+    """Raise ``OptionError`` for a name that would not be a clear prefix in ``state_dict`` and in model files."""
+    if not isinstance(name, str) or not name or "." in name:
+        raise OptionError(f'the name of a layer must be a string without ".", such as "stem", got {name!r}')
+    if name in RESERVED_NAMES or name.startswith(RESERVED_PREFIX):
+        raise OptionError(
+            f"the name {name!r} is reserved: {', '.join(RESERVED_NAMES)} and names that begin with {RESERVED_PREFIX} "
+            f"mean something else in a model file; choose another name"
+        )
 
 
 def describe(index: int, op: Op) -> str:

@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from ..errors import OptionError, ShapeError
 from .base import Buffer, Layer, Shape
+from .options import flag, initializer, integer, settle
 from .pool import MaxPool2d
-from .shapes import AXES, Pads, image, integer, padding_option, pair, resolve_padding, window_count
+from .shapes import AXES, Pads, image, padding_option, pair, resolve_padding, window_count
 
 PADDING_MODES = ("zeros", "circular")
 ACTIVATIONS = (None, "relu")
@@ -72,12 +73,10 @@ class Conv2d(Layer):
     canonical_axes: ClassVar = {"weight": (3, 2, 0, 1)}
 
     def __post_init__(self):
-        set_field = object.__setattr__
-        set_field(self, "out_channels", integer(self.out_channels, "out_channels"))
-        for name in "kernel_size", "stride", "dilation":
-            set_field(self, name, pair(getattr(self, name), name))
-        set_field(self, "padding", padding_option(self.padding))
-        set_field(self, "groups", integer(self.groups, "groups"))
+        super().__post_init__()
+        settle(self, out_channels=integer(self.out_channels, "out_channels"), groups=integer(self.groups, "groups"))
+        settle(self, **{name: pair(getattr(self, name), name) for name in ("kernel_size", "stride", "dilation")})
+        settle(self, padding=padding_option(self.padding), bias=flag(self.bias, "bias"), init=initializer(self.init))
         if self.out_channels % self.groups:
             raise OptionError(f"out_channels {self.out_channels} does not divide by groups {self.groups}")
         if self.padding_mode not in PADDING_MODES:
@@ -117,7 +116,7 @@ class Conv2d(Layer):
 
     def param_shapes(self, x: Shape) -> dict[str, Shape]:
         """``weight`` (KH, KW, C / groups, K) and ``bias`` (K,)."""
-        shapes: dict[str, Shape] = {"weight": (*self.kernel_size, x[3] // self.groups, self.out_channels)}
+        shapes: dict[str, Shape] = {"weight": (*tuple(self.kernel_size), x[3] // self.groups, self.out_channels)}
         if self.bias:
             shapes["bias"] = (self.out_channels,)
         return shapes

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import ClassVar
 
-from ..errors import OptionError
 from .base import Layer, Shape
+from .options import flag, number, settle
+from .shapes import samples
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,8 +45,9 @@ class Dropout(Layer):
     backward_reads: ClassVar = ("rng",)
 
     def __post_init__(self):
-        if not isinstance(self.p, (int, float)) or not 0 <= self.p <= 1:
-            raise OptionError(f"p is the probability of dropping a value, between 0 and 1, got {self.p!r}")
+        super().__post_init__()
+        p = number(self.p, "p (the probability of dropping a value)", least=0, most=1)
+        settle(self, p=p, training=flag(self.training, "training"))
 
     @property
     def threshold(self) -> int:
@@ -58,7 +60,7 @@ class Dropout(Layer):
         return 1 / (1 - self.p) if self.training and self.p < 1 else 1.0
 
     def out_shape(self, x: Shape) -> Shape:
-        return x
+        return samples(x, self)
 
     def flops(self, x: Shape) -> int:
         return prod(x)

@@ -9,7 +9,7 @@ from typing import ClassVar
 from ..errors import OptionError, ShapeError
 from .base import Layer, Shape
 from .conv import ACTIVATIONS
-from .shapes import integer
+from .options import flag, initializer, integer, settle
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,7 +46,9 @@ class Linear(Layer):
     canonical_axes: ClassVar = {"weight": (1, 0)}
 
     def __post_init__(self):
-        object.__setattr__(self, "out_features", integer(self.out_features, "out_features"))
+        super().__post_init__()
+        settle(self, out_features=integer(self.out_features, "out_features"))
+        settle(self, bias=flag(self.bias, "bias"), init=initializer(self.init))
         if self.activation not in ACTIVATIONS:
             raise OptionError(f"activation must be one of {ACTIVATIONS}, got {self.activation!r}")
 

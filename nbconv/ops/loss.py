@@ -24,13 +24,14 @@ class CrossEntropy(Op):
     """Mean over the batch of -log softmax(logits)[label].
 
     ``CrossEntropy()`` maps logits (N, C) and labels (N,) to one number, in float64; (N, C, H, W) and (N, H, W) give the
-    mean over all pixels. Labels are integers from 0 to C - 1.
+    mean over all pixels. Labels are integers from 0 to C - 1. Where the loss is not finite, its gradient is NaN, so
+    that no optimiser follows it.
     """
 
     inputs: ClassVar = ("x", "labels")
     integer_inputs: ClassVar = ("labels",)
     saved: ClassVar = ("probabilities",)
-    backward_reads: ClassVar = ("labels", "probabilities")
+    backward_reads: ClassVar = ("labels", "out", "probabilities")
     uses_scratch: ClassVar = True
     out_dtype: ClassVar = "float64"
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from ..errors import ShapeError
 from .base import Layer, Shape
+from .shapes import samples
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,7 +27,7 @@ class Add(Layer):
                 f"Add needs two equal shapes, got {tuple(x[1:])} and {tuple(other[1:])} (channels last); "
                 f"match them with a Conv2d of kernel 1 on the shortcut, padding, or stride"
             )
-        return x
+        return samples(x, self)
 
     def flops(self, x: Shape, other: Shape) -> int:
         return prod(x)

@@ -9,6 +9,8 @@ from typing import ClassVar
 from ..errors import OptionError, ShapeError
 from .base import Buffer, Layer, Shape
 from .conv import ACTIVATIONS
+from .options import flag, number, settle
+from .shapes import samples
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,15 +57,15 @@ class BatchNorm(Layer):
     uses_scratch: ClassVar = True
 
     def __post_init__(self):
-        if not self.eps > 0:
-            raise OptionError(f"eps must be positive, got {self.eps!r}")
-        if not 0 <= self.momentum <= 1:
-            raise OptionError(f"momentum is the weight of the new value, between 0 and 1, got {self.momentum!r}")
+        super().__post_init__()
+        momentum = number(self.momentum, "momentum (the weight of the new value)", least=0, most=1)
+        settle(self, eps=number(self.eps, "eps", above=0), momentum=momentum)
+        settle(self, affine=flag(self.affine, "affine"), training=flag(self.training, "training"))
         if self.activation not in ACTIVATIONS:
             raise OptionError(f"activation must be one of {ACTIVATIONS}, got {self.activation!r}")
 
     def out_shape(self, x: Shape) -> Shape:
-        return x
+        return samples(x, self)
 
     def param_shapes(self, x: Shape) -> dict[str, Shape]:
         return {"weight": (x[-1],), "bias": (x[-1],)} if self.affine else {}

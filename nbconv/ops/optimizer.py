@@ -13,11 +13,7 @@ from typing import ClassVar
 
 from ..errors import OptionError
 from .base import Buffer, Op, Shape
-
-
-def _require(holds: bool, name: str, value, needs: str) -> None:
-    if not holds:
-        raise OptionError(f"{name} must be {needs}, got {value!r}")
+from .options import flag, number, settle
 
 
 @dataclass(frozen=True, repr=False)
@@ -37,8 +33,9 @@ class Optimizer(Op):
     out_dtype: ClassVar = "float64"
 
     def __post_init__(self):
-        _require(self.lr >= 0, "lr", self.lr, "zero or more")
-        _require(self.clip_norm is None or self.clip_norm > 0, "clip_norm", self.clip_norm, "positive, or None")
+        settle(self, lr=number(self.lr, "lr", least=0))
+        if self.clip_norm is not None:
+            settle(self, clip_norm=number(self.clip_norm, "clip_norm", above=0))
 
     def out_shape(self, param: Shape, grad: Shape) -> Shape:
         return (1,)
@@ -69,9 +66,10 @@ class SGD(Optimizer):
 
     def __post_init__(self):
         super().__post_init__()
-        _require(self.momentum >= 0, "momentum", self.momentum, "zero or more")
-        _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "zero or more")
-        _require(not self.nesterov or self.momentum > 0, "momentum", self.momentum, "positive with nesterov=True")
+        settle(self, momentum=number(self.momentum, "momentum", least=0), nesterov=flag(self.nesterov, "nesterov"))
+        settle(self, weight_decay=number(self.weight_decay, "weight_decay", least=0))
+        if self.nesterov and not self.momentum:
+            raise OptionError(f"momentum must be positive with nesterov=True, got {self.momentum!r}")
 
     def flops(self, param: Shape, grad: Shape) -> int:
         return 6 * prod(param)
@@ -98,10 +96,11 @@ class Adam(Optimizer):
     def __post_init__(self):
         super().__post_init__()
         betas = tuple(self.betas) if isinstance(self.betas, (tuple, list)) else ()
-        _require(len(betas) == 2 and all(0 <= b < 1 for b in betas), "betas", self.betas, "two numbers in [0, 1)")
-        object.__setattr__(self, "betas", betas)
-        _require(self.eps >= 0, "eps", self.eps, "zero or more")
-        _require(self.weight_decay >= 0, "weight_decay", self.weight_decay, "zero or more")
+        if len(betas) != 2:
+            raise OptionError(f"betas must be two numbers, at least 0 and less than 1, got {self.betas!r}")
+        settle(self, betas=tuple(number(beta, "each of betas", least=0, below=1) for beta in betas))
+        settle(self, eps=number(self.eps, "eps", above=0))
+        settle(self, weight_decay=number(self.weight_decay, "weight_decay", least=0))
 
     def flops(self, param: Shape, grad: Shape) -> int:
         return 14 * prod(param)

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 from ..errors import OptionError
 from .base import Buffer, Layer, Shape
-from .shapes import AXES, Pads, image, integer, padding_option, pair, resolve_padding, span, window_count
+from .options import flag, integer, settle
+from .shapes import AXES, Pads, image, padding_option, pair, resolve_padding, span, window_count
 
 
 @dataclass(frozen=True, repr=False)
@@ -20,6 +21,7 @@ class _Pool2d(Layer):
     padding: int | str | tuple[int, ...] = 0
 
     def __post_init__(self):
+        super().__post_init__()
         kernel = pair(self.kernel_size, "kernel_size")
         stride = kernel if self.stride is None else pair(self.stride, "stride")
         padding = padding_option(self.padding)
@@ -29,8 +31,7 @@ class _Pool2d(Layer):
             raise OptionError(
                 f"padding {padding} exceeds half of the window {tuple(spans)}: a window could see nothing but border"
             )
-        for name, value in ("kernel_size", kernel), ("stride", stride), ("padding", padding):
-            object.__setattr__(self, name, value)
+        settle(self, kernel_size=kernel, stride=stride, padding=padding)
 
     def options(self) -> dict:
         same = {"stride"} if self.stride == self.kernel_size else set()
@@ -96,7 +97,7 @@ class MaxPool2d(_Pool2d):
     backward_reads: ClassVar = ("argmax",)
 
     def __post_init__(self):
-        object.__setattr__(self, "dilation", pair(self.dilation, "dilation"))
+        settle(self, dilation=pair(self.dilation, "dilation"), ceil_mode=flag(self.ceil_mode, "ceil_mode"))
         super().__post_init__()
 
     def _window(self):
@@ -139,8 +140,10 @@ class AvgPool2d(_Pool2d):
     divisor_override: int | None = None
 
     def __post_init__(self):
+        settle(self, ceil_mode=flag(self.ceil_mode, "ceil_mode"))
+        settle(self, count_include_pad=flag(self.count_include_pad, "count_include_pad"))
         if self.divisor_override is not None:
-            integer(self.divisor_override, "divisor_override")
+            settle(self, divisor_override=integer(self.divisor_override, "divisor_override"))
         super().__post_init__()
 
     def _window(self):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import prod
 
 from .base import Layer, Shape
+from .shapes import samples
 
 
 @dataclass(frozen=True, repr=False)
@@ -17,7 +18,8 @@ class Flatten(Layer):
     """
 
     def out_shape(self, x: Shape) -> Shape:
-        return x[0], prod(x[1:])
+        n, *sizes = samples(x, self)
+        return n, prod(sizes)
 
     def elements_moved(self, x: Shape) -> int:
         return 2 * prod(x)

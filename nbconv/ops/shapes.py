@@ -5,16 +5,10 @@ from __future__ import annotations
 from numbers import Integral
 
 from ..errors import OptionError, ShapeError
+from .options import integer
 
 AXES = ("height", "width")
 Pads = tuple[int, int, int, int]
-
-
-def integer(value, name, *, least=1) -> int:
-    """Return ``value`` as an int of at least ``least``, or say which option is wrong."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
-        raise OptionError(f"{name} must be an integer of at least {least}, got {value!r}")
-    return int(value)
 
 
 def pair(value, name, *, least=1) -> tuple[int, int]:
@@ -62,19 +56,29 @@ def span(kernel: int, dilation: int) -> int:
 def window_count(size, kernel, stride, pads, *, dilation=1, ceil_mode=False, axis) -> int:
     """Return how many windows fit on one axis: ``window_count(28, 2, 2, (0, 0), axis="width") == 14``.
 
-    With ``ceil_mode`` a last window may hang over the edge, provided it starts inside the image or its leading border.
+    With ``ceil_mode`` a last window may hang over the edge, be it the only one, provided it starts inside the image or
+    its leading border and its stride reaches as far as it hangs over (PyTorch's rule).
     """
     before, after = pads
     room = size + before + after - span(kernel, dilation)
-    if room < 0:
+    count = (-(-room // stride) if ceil_mode else room // stride) + 1
+    if count < 1:
         raise ShapeError(
             f"a window of {span(kernel, dilation)} does not fit {axis} {size} with padding {before} + {after}; "
             f"use a smaller kernel_size or a padding of at least {before - (room // 2)}"
         )
-    count = room // stride + 1
-    if ceil_mode and room % stride and count * stride < size + before:
-        count += 1
-    return count
+    hangs_outside = (count - 1) * stride >= size + before
+    return count - 1 if ceil_mode and hangs_outside else count
+
+
+def samples(shape, op) -> tuple[int, ...]:
+    """Return the shape of images (N, H, W, C) or features (N, C), or say that an op was given something else."""
+    if len(shape) not in (2, 4):
+        raise ShapeError(
+            f"{type(op).__name__} needs images (N, C, H, W) or features (N, C), got an array of shape {tuple(shape)}; "
+            f"reshape it to one of them"
+        )
+    return shape
 
 
 def image(shape, op) -> tuple[int, int, int, int]:

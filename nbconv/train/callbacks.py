@@ -1,7 +1,7 @@
 """What runs beside the training loop: history, early stopping, checkpoints, learning rates.
 
 The names and meanings are Keras's. A callback sees the model as ``self.model``; of it the ones here use
-``stop_training``, ``lr``, ``save``, ``state_dict`` and ``load_state_dict``.
+``stop_training``, ``monitored``, ``lr``, ``save``, ``state_dict`` and ``load_state_dict``.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from math import inf
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
-from ..ops.shapes import integer
+from ..io.checkpoint import check_path
+from ..ops.options import integer, number
 from .schedules import Schedule
 
 Logs = Mapping[str, float]
@@ -41,8 +43,10 @@ class Callback:
 class CallbackList(Callback):
     """Several callbacks as one, in order: ``CallbackList([History(), EarlyStopping()], model)``."""
 
-    def __init__(self, callbacks: Iterable[Callback], model):
-        self.callbacks = list(callbacks)
+    def __init__(self, callbacks: Iterable[Callback] | None, model):
+        if isinstance(callbacks, Callback):
+            raise OptionError(f"callbacks must be a list, got one callback; pass [{type(callbacks).__name__}(...)]")
+        self.callbacks = list(callbacks or ())
         for callback in self.callbacks:
             if not isinstance(callback, Callback):
                 raise OptionError(f"callbacks must be instances of nbconv's Callback, got {callback!r}")
@@ -85,20 +89,17 @@ class History(Callback):
 class Monitor(Callback):
     """Base of callbacks that wait for a number of the logs to improve: upwards for an accuracy, else downwards."""
 
+    needs_monitor = True
+    """Whether the number must be there: then a missing one is found before the first epoch."""
+
     def __init__(self, monitor: str, min_delta: float = 0.0):
-        if not min_delta >= 0:
-            raise OptionError(f"min_delta must be zero or more, got {min_delta!r}")
         self.monitor = monitor
-        self.min_delta = min_delta
+        self.min_delta = number(min_delta, "min_delta", least=0)
         self.best = self._worst()
 
     def improved(self, logs: Logs) -> bool:
         """Whether the monitored number is the best so far; NaN never is. Raises ``OptionError`` if it is not there."""
-        if self.monitor not in logs:
-            raise OptionError(
-                f"{type(self).__name__} monitors {self.monitor!r}, but the epoch has {', '.join(logs) or 'nothing'}; "
-                f"pass validation_data to fit for the numbers that begin with val_, or monitor one of these"
-            )
+        self._check_monitor(logs)
         value = float(logs[self.monitor])
         gain = value - self.best if self._upwards() else self.best - value
         better = gain > self.min_delta
@@ -108,6 +109,15 @@ class Monitor(Callback):
 
     def on_train_begin(self):
         self.best = self._worst()
+        if self.needs_monitor and _monitored(self.model):
+            self._check_monitor(_monitored(self.model))
+
+    def _check_monitor(self, names: Iterable[str]) -> None:
+        if self.monitor not in names:
+            raise OptionError(
+                f"{type(self).__name__} monitors {self.monitor!r}, but the epoch has {', '.join(names) or 'nothing'}; "
+                f"pass validation_data to fit for the numbers that begin with val_, or monitor one of these"
+            )
 
     def _upwards(self) -> bool:
         return self.monitor.endswith("accuracy")
@@ -167,17 +177,28 @@ class ModelCheckpoint(Monitor):
     def __init__(self, path: str | PathLike, monitor: str = "val_loss", save_best_only: bool = False):
         super().__init__(monitor)
         self.path = str(path)
-        self.save_best_only = save_best_only
+        self.save_best_only = self.needs_monitor = save_best_only
+
+    def on_train_begin(self):
+        super().on_train_begin()
+        if _monitored(self.model):
+            self._path(0, dict.fromkeys(_monitored(self.model), 0.0))
+        if "{" not in str(Path(self.path).parent):
+            check_path(self.path)
 
     def on_epoch_end(self, epoch, logs):
         if self.save_best_only and not self.improved(logs):
             return
+        self.model.save(self._path(epoch, logs))
+
+    def _path(self, epoch: int, logs: Logs) -> str:
         try:
-            path = self.path.format(**{**logs, "epoch": epoch + 1})
+            return self.path.format(**{**logs, "epoch": epoch + 1})
         except (KeyError, IndexError) as error:
             known = ", ".join(("epoch", *logs))
             raise OptionError(f"the path {self.path!r} names {error}, but the epoch has {known}") from None
-        self.model.save(path)
+        except ValueError as error:
+            raise OptionError(f"the path {self.path!r} is no format: {error}; write {{{{ for a brace") from None
 
 
 class LearningRate(Callback):
@@ -189,4 +210,10 @@ class LearningRate(Callback):
         self.schedule = schedule
 
     def on_epoch_begin(self, epoch, logs):
-        self.model.lr = float(self.schedule(epoch))
+        name = getattr(self.schedule, "__qualname__", repr(self.schedule))
+        self.model.lr = number(self.schedule(epoch), f"the learning rate from {name} for epoch {epoch}", least=0)
+
+
+def _monitored(model) -> tuple[str, ...]:
+    """The names of the numbers that an epoch will have, where the model knows them."""
+    return getattr(model, "monitored", ())

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from ..data.batches import Batches
+from ..errors import OptionError
 from .callbacks import Callback, CallbackList, History
 
 
@@ -68,14 +69,18 @@ def fit(
     *,
     names: Sequence[str],
     epochs: int,
-    callbacks: Sequence[Callback],
+    callbacks: Sequence[Callback] | None,
+    bar: Callback,
 ) -> History:
     """Train for ``epochs`` epochs and return the history.
 
-    ``train_batch`` trains on the samples at an index; ``validate`` returns numbers to report as ``val_...``.
+    ``train_batch`` trains on the samples at an index; ``validate`` returns numbers to report as ``val_...``; ``bar``
+    comes after the ``callbacks``.
     """
     history = History()
-    watching = CallbackList([history, *callbacks], model)
+    if isinstance(callbacks, Callback):
+        raise OptionError(f"callbacks must be a list: write [{type(callbacks).__name__}(...)]")
+    watching = CallbackList([history, *(callbacks or ()), bar], model)
     model.stop_training = False
     watching.on_train_begin()
     try:

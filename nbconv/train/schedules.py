@@ -7,7 +7,7 @@ from math import cos, pi
 from typing import TypeAlias
 
 from ..errors import OptionError
-from ..ops.shapes import integer
+from ..ops.options import integer
 
 Schedule: TypeAlias = Callable[[int], float]
 

@@ -1,0 +1,203 @@
+"""A writer of vector instructions in LLVM's intermediate language, for the intrinsics of this package."""
+
+from __future__ import annotations
+
+import platform
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+
+from .vector import HAS_FMA, VECTOR_BITS, lanes
+
+INTEGER = ir.IntType(64)
+
+_ARM = platform.machine() in ("arm64", "aarch64")
+REGISTERS = 32 if VECTOR_BITS == 512 or _ARM else 16
+"""How many vectors the processor has room for."""
+
+_REGISTER = "w" if _ARM else "v" if VECTOR_BITS == 512 else "x"
+"""What the compiler's assembly syntax calls a register that holds a vector."""
+
+
+def pointers(context, builder, signature, arguments):
+    """Return the arguments of an intrinsic with each array replaced by the address of its first element."""
+    return [
+        context.make_array(kind)(context, builder, argument).data if isinstance(kind, types.Array) else argument
+        for kind, argument in zip(signature.args, arguments, strict=True)
+    ]
+
+
+class Vectors:
+    """Writes instructions on *rows*: ``count`` vectors of floating-point numbers that lie side by side in memory.
+
+    A row is a list of vectors. Masks are a list too, and tell which lanes of each vector count.
+    """
+
+    def __init__(self, context, builder, dtype, count=1):
+        self.builder = builder
+        self.lanes = lanes(str(dtype))
+        self.count = count
+        self.columns = self.lanes * count
+        self.type = ir.VectorType(context.get_value_type(dtype), self.lanes)
+        self._kind = f"v{self.lanes}f{dtype.bitwidth}"
+
+    # Addresses and numbers
+
+    def integer(self, value):
+        """Return a number as an integer constant."""
+        return ir.Constant(INTEGER, value)
+
+    def at(self, pointer, offset):
+        """Return the address of the element at ``offset``."""
+        return self.builder.gep(pointer, [self.integer(offset) if isinstance(offset, int) else offset])
+
+    def element(self, pointer, offset):
+        """Return the element at ``offset``."""
+        return self.builder.load(self.at(pointer, offset))
+
+    def all_lanes(self, number, element=None):
+        """Return a vector with a number in every lane: a Python number, or a value and its type."""
+        if element is None:
+            return ir.Constant(self.type, [number] * self.lanes)
+        b, kind = self.builder, ir.VectorType(element, self.lanes)
+        undefined = ir.Constant(kind, ir.Undefined)
+        first = b.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
+        return b.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), None))
+
+    # Memory
+
+    def masks(self, columns):
+        """Return which lanes of a row lie before ``columns``."""
+        numbers = ir.VectorType(INTEGER, self.lanes)
+        limit = self.all_lanes(columns, INTEGER)
+        starts = range(0, self.columns, self.lanes)
+        return [
+            self.builder.icmp_signed("<", ir.Constant(numbers, list(range(start, start + self.lanes))), limit)
+            for start in starts
+        ]
+
+    def either(self, columns, write_code):
+        """Write code that needs masks for ``columns`` of a row, and again without them for a whole row.
+
+        Where masks have registers of their own they cost nothing, and one version will do.
+        """
+        masks = self.masks(columns)
+        if VECTOR_BITS == 512:
+            write_code(masks)
+            return
+        whole_row = self.builder.icmp_signed("==", columns, self.integer(self.columns))
+        with self.builder.if_else(whole_row) as (whole, partial):
+            with whole:
+                write_code(None)
+            with partial:
+                write_code(masks)
+
+    def load(self, pointer, masks=None):
+        """Read a row; lanes outside of the masks are not read, and are zero."""
+        addresses = [self.at(pointer, j * self.lanes) for j in range(self.count)]
+        masks = masks or [None] * self.count
+        return [self._load(address, self.type, mask) for address, mask in zip(addresses, masks, strict=True)]
+
+    def store(self, row, pointer, masks=None):
+        """Write a row; lanes outside of the masks are left alone."""
+        for j, (vector, mask) in enumerate(zip(row, masks or [None] * self.count, strict=True)):
+            self._store(vector, self.at(pointer, j * self.lanes), mask)
+
+    def load_integers(self, pointer, masks=None):
+        """Read a vector of unsigned integers, whatever their width, as 32 bits."""
+        kind = ir.VectorType(pointer.type.pointee, self.lanes)
+        return self._resize(self._load(pointer, kind, masks[0] if masks else None), 32)
+
+    def store_integers(self, vector, pointer, masks=None):
+        """Write a vector of integers in the width of those that are there."""
+        self._store(self._resize(vector, pointer.type.pointee.width), pointer, masks[0] if masks else None)
+
+    def broadcast(self, pointer):
+        """Read one number into all lanes of a row."""
+        return [self.all_lanes(self.builder.load(pointer), self.type.element)] * self.count
+
+    # Variables
+
+    def variables(self, row=None):
+        """Return variables for a row, with values or without; the compiler keeps them in registers."""
+        if row is None:
+            return [cgutils.alloca_once(self.builder, self.type) for _ in range(self.count)]
+        return [cgutils.alloca_once_value(self.builder, vector) for vector in row]
+
+    def get(self, variables):
+        """Return the present values."""
+        return [self.builder.load(variable) for variable in variables]
+
+    def set(self, variables, row):
+        """Give new values."""
+        for variable, vector in zip(variables, row, strict=True):
+            self.builder.store(vector, variable)
+
+    # Arithmetic
+
+    def zeros(self):
+        return [self.all_lanes(0.0)] * self.count
+
+    def add(self, left, right):
+        return [self.builder.fadd(a, b) for a, b in zip(left, right, strict=True)]
+
+    def choose(self, condition, yes, no):
+        return [self.builder.select(condition, a, b) for a, b in zip(yes, no, strict=True)]
+
+    def at_least(self, row, floor):
+        """Replace what is below the vector ``floor``; NaN is not."""
+        b = self.builder
+        return [b.select(b.fcmp_ordered("<", vector, floor), floor, vector) for vector in row]
+
+    def add_product(self, variables, left, right):
+        """Add ``left * right`` to variables, in one rounding where the processor can.
+
+        Behind it comes an empty piece of assembly that no load and no sum may be moved over. Compilers like to load
+        early; in a tile every register holds a sum, and what is loaded early evicts one.
+        """
+        b, same = self.builder, ir.FunctionType(self.type, [self.type])
+        fma = self._declare(f"llvm.{'fma' if HAS_FMA else 'fmuladd'}.{self._kind}", self.type, [self.type] * 3)
+        for variable, x, y in zip(variables, left, right, strict=True):
+            value = b.call(fma, [x, y, b.load(variable)])
+            b.store(b.asm(same, "", f"={_REGISTER},0,~{{memory}}", [value], side_effect=True), variable)
+
+    def _load(self, pointer, kind, mask):
+        pointer, size = self.builder.bitcast(pointer, kind.as_pointer()), _bytes(kind)
+        if mask is None:
+            return self.builder.load(pointer, align=size)
+        name = f"llvm.masked.load.{_name(kind)}.p0"
+        load = self._declare(name, kind, [pointer.type, ir.IntType(32), mask.type, kind])
+        return self.builder.call(load, [pointer, ir.Constant(ir.IntType(32), size), mask, ir.Constant(kind, None)])
+
+    def _store(self, vector, pointer, mask):
+        kind = vector.type
+        pointer, size = self.builder.bitcast(pointer, kind.as_pointer()), _bytes(kind)
+        if mask is None:
+            self.builder.store(vector, pointer, align=size)
+            return
+        name = f"llvm.masked.store.{_name(kind)}.p0"
+        store = self._declare(name, ir.VoidType(), [kind, pointer.type, ir.IntType(32), mask.type])
+        self.builder.call(store, [vector, pointer, ir.Constant(ir.IntType(32), size), mask])
+
+    def _resize(self, vector, width):
+        kind = ir.VectorType(ir.IntType(width), self.lanes)
+        if vector.type.element.width == width:
+            return vector
+        return (
+            self.builder.zext(vector, kind) if vector.type.element.width < width else self.builder.trunc(vector, kind)
+        )
+
+    def _declare(self, name, returns, arguments):
+        return cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(returns, arguments), name)
+
+
+def _bytes(kind):
+    """Return the size of a vector's elements: they need not be aligned to more."""
+    element = kind.element
+    return element.width // 8 if isinstance(element, ir.IntType) else 4 if isinstance(element, ir.FloatType) else 8
+
+
+def _name(kind):
+    """Return what intrinsics are called for a type: ``v16f32``, ``v16i8``."""
+    return f"v{kind.count}{'i' if isinstance(kind.element, ir.IntType) else 'f'}{8 * _bytes(kind)}"
