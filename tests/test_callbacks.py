@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from nbconv.errors import OptionError
+from nbconv.errors import FileFormatError, OptionError
 from nbconv.train import progress
 from nbconv.train.callbacks import Callback, CallbackList, EarlyStopping, History, LearningRate, ModelCheckpoint
 from nbconv.train.progress import ProgressBar
@@ -69,6 +69,49 @@ def test_what_is_no_callback_is_named():
         CallbackList([History], StubModel())
 
 
+def test_no_callbacks_and_a_single_one():
+    assert CallbackList(None, StubModel()).callbacks == []
+    with pytest.raises(OptionError, match=r"callbacks must be a list, got one callback; pass \[History\(...\)\]"):
+        CallbackList(History(), StubModel())
+
+
+def begin(callback, *monitored):
+    """What ``fit`` does before the first epoch of a model that reports these numbers."""
+    model = StubModel()
+    model.monitored = monitored
+    CallbackList([callback], model).on_train_begin()
+
+
+@pytest.mark.parametrize("callback", [EarlyStopping(), ModelCheckpoint("a", save_best_only=True)])
+def test_a_number_that_will_be_missing_is_found_before_the_first_epoch(callback):
+    begin(callback, "loss", "val_loss")
+    with pytest.raises(
+        OptionError, match="monitors 'val_loss', but the epoch has loss, accuracy; pass validation_data"
+    ):
+        begin(callback, "loss", "accuracy")
+
+
+def test_a_path_that_cannot_be_written_is_found_before_the_first_epoch(tmp_path):
+    begin(ModelCheckpoint("every-epoch"), "loss")
+    begin(ModelCheckpoint(tmp_path / "{epoch}-{loss:.2f}"), "loss")
+    for path in tmp_path / "none" / "a", tmp_path / "none" / "{epoch}":
+        with pytest.raises(FileFormatError, match="there is no folder .*none; create it first"):
+            begin(ModelCheckpoint(path), "loss")
+    with pytest.raises(OptionError, match="names 'acc', but the epoch has epoch, loss"):
+        begin(ModelCheckpoint("{acc}"), "loss")
+    with pytest.raises(OptionError, match="the path '{epoch' is no format: .*; write {{ for a brace"):
+        begin(ModelCheckpoint("{epoch"), "loss")
+
+
+@pytest.mark.parametrize("rate", [None, NAN, -1, "0.1"])
+def test_a_schedule_that_gives_no_rate_is_named(rate):
+    def gone(epoch):
+        return 0.1 if epoch == 0 else rate
+
+    with pytest.raises(OptionError, match=r"the learning rate from .*gone for epoch 1 must be zero or more, .* got"):
+        train(LearningRate(gone), [1, 1])
+
+
 def test_history():
     history = History()
     train(history, [3.0, 2.0])
@@ -111,7 +154,7 @@ def test_early_stopping_starts_anew_in_every_training():
     "make, message",
     [
         (lambda: EarlyStopping(patience=-1), "patience must be an integer of at least 0, got -1"),
-        (lambda: EarlyStopping(min_delta=-1), "min_delta must be zero or more, got -1"),
+        (lambda: EarlyStopping(min_delta=-1), "min_delta must be zero or more, and finite, got -1"),
         (lambda: LearningRate(0.1), "schedule must be a function from epoch to learning rate, got 0.1"),
         (lambda: ProgressBar(1, 1, 1, verbose=3), r"verbose must be 0 \(nothing\), 1 \(bar and lines\) or 2"),
     ],

@@ -11,7 +11,10 @@ from PIL import Image
 
 import nbconv as nc
 from nbconv import cli
+from nbconv.cpu import device
 from nbconv.data.digits import digits
+from nbconv.errors import NonFiniteError as NonFinite
+from nbconv.io import checkpoint
 
 LINE = re.compile(
     r"epoch 1/1  loss \d\.\d{4}  accuracy 0\.\d{4}  val_loss \d\.\d{4}  val_accuracy 0\.\d{4}  \d+ images/s"
@@ -60,6 +63,7 @@ def ten_digits(tmp_path):
 
 def test_train_evaluate_predict(tmp_path, monkeypatch, ten_digits):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(device, "cold", lambda: False)
     *lines, saved, accuracy = nbconv("train", "digits", "--epochs", 1, "--threads", 2)
     assert lines[0].startswith("training on 1437 images, testing on 360, device ")
     assert LINE.fullmatch(lines[1])
@@ -70,6 +74,34 @@ def test_train_evaluate_predict(tmp_path, monkeypatch, ten_digits):
     predicted = nbconv("predict", "digits.safetensors", ten_digits)
     assert len(predicted) == 10
     assert all(re.fullmatch(rf"{re.escape(str(ten_digits))}\[\d\]  class \d  [01]\.\d{{4}}", p) for p in predicted)
+
+
+@pytest.mark.parametrize("cold", [True, False])
+def test_a_first_run_says_that_it_compiles(tmp_path, monkeypatch, cold):
+    monkeypatch.setattr(device, "cold", lambda: cold)
+    monkeypatch.setattr(nc.Model, "fit", lambda *arguments, **options: None)
+    lines = nbconv("train", "digits", "--out", tmp_path / "a", "--device", "cpu")
+    assert ("compiling kernels for this machine, once: this takes some seconds" in lines) is cold
+
+
+@pytest.mark.parametrize("stop, code, says", [(KeyboardInterrupt(), 130, "interrupted"), (NonFinite("nan"), 2, "nan")])
+@pytest.mark.parametrize("steps", [0, 30])
+def test_a_net_is_kept_when_training_stops(tmp_path, monkeypatch, stop, code, says, steps):
+    make_step = nc.Model._train_step
+
+    def stopping(model, *arguments):
+        if model.step == steps:
+            raise stop
+        return make_step(model, *arguments)
+
+    monkeypatch.setattr(nc.Model, "_train_step", stopping)
+    out = tmp_path / "net.safetensors"
+    result = CliRunner().invoke(cli.main, ["train", "digits", "--device", "reference", "--out", str(out)])
+    assert result.exit_code == code and says in result.stderr.splitlines()[-1]
+    assert out.exists() == bool(steps)
+    if steps:
+        assert result.stdout.splitlines()[-1] == f"saved {out}: the parameters of epoch 1, where training stopped"
+        assert nc.load(out).step == steps
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -145,6 +177,8 @@ def test_errors_of_training(tmp_path):
     assert "epochs must be an integer of at least 1" in fails("train", "digits", "--epochs", 0, "--out", tmp_path / "a")
     assert "lr must be zero or more" in fails("train", "digits", "--lr", -1, "--out", tmp_path / "a")
     assert "seed must be" in fails("train", "digits", "--seed", -1, "--out", tmp_path / "a")
+    assert "seed must be" in fails("train", "digits", "--seed", 10**30, "--out", tmp_path / "a")
+    assert "threads must be" in fails("train", "digits", "--threads", -4, "--out", tmp_path / "a")
 
 
 def no_training(*arguments, **options):
@@ -156,8 +190,8 @@ def test_unwritable_output_is_found_before_training(tmp_path, monkeypatch):
     assert "it is a folder; name a file in it" in fails("train", "digits", "--out", tmp_path)
     missing = tmp_path / "missing" / "a.safetensors"
     assert f"there is no folder {missing.parent}; create it first" in fails("train", "digits", "--out", missing)
-    monkeypatch.setattr(cli.os, "access", lambda path, mode: False)
-    assert "is not writable; use --out" in fails("train", "digits", "--out", tmp_path / "a")
+    monkeypatch.setattr(checkpoint.os, "access", lambda path, mode: False)
+    assert "is not writable; choose another one" in fails("train", "digits", "--out", tmp_path / "a")
 
 
 def test_a_bad_model_file_is_one_line_for_every_command(tmp_path):
@@ -176,6 +210,9 @@ def test_bad_images_are_one_line(tmp_path, model_file):
     np.save(tmp_path / "large.npy", np.zeros((2, 28, 28)))
     message = fails(*use("predict", model_file, tmp_path / "large.npy"))
     assert "the model needs (N, 1, 8, 8), (N, 8, 8, 1), (N, 8, 8) or (8, 8)" in message
+    np.savez(tmp_path / "labels.npz", x=np.zeros((1, 8, 8)), y=[10])
+    message = fails(*use("evaluate", model_file, tmp_path / "labels.npz"))
+    assert message.startswith(f"{tmp_path / 'labels.npz'}: y[0] is 10, but labels must be from 0 to 9")
     assert "there is no data set 'mnist'" in fails(*use("evaluate", model_file, "mnist"))
 
 

@@ -1,5 +1,7 @@
 """The digits, batches, and files of images and arrays."""
 
+import gc
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -140,7 +142,7 @@ def write_truncated(path):
         (lambda p: np.save(p, np.full((4, 6), 300)), "from 300 to 300, but integers are read as pixels from 0 to 255"),
         (lambda p: np.save(p, np.full((4, 6), -1)), "integers from -1 to -1"),
         (lambda p: np.save(p, np.array([{}, None])), r"an object array, .* save numbers of one shape instead"),
-        (write_foreign, "it is damaged or of another kind"),
+        (write_foreign, "it is no array file, whatever its name says; write it with np.save or np.savez"),
         (write_truncated, "it is damaged or of another kind"),
         (lambda p: None, "there is no such file"),
     ],
@@ -160,6 +162,34 @@ def test_npz_of_unknown_names(tmp_path):
     np.savez(tmp_path / "objects.npz", x=np.array([{}, None]))
     with pytest.raises(DataError, match="it holds an object array"):
         read_images(tmp_path / "objects.npz", GREY)
+
+
+def test_an_npz_of_text_or_cut_short(tmp_path):
+    write_foreign(tmp_path / "text.npz")
+    with pytest.raises(DataError, match="it is no array file, whatever its name says; write it with np.save"):
+        read_images(tmp_path / "text.npz", GREY)
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 4, 6)))
+    (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:200])
+    with pytest.raises(DataError, match="it is damaged or of another kind"):
+        read_images(tmp_path / "a.npz", GREY)
+    gc.collect()  # a file left open would warn now
+
+
+@pytest.mark.parametrize(
+    "dtype, message", [("float32", "has a float per pixel"), ("int32", "has a 32-bit integer per pixel")]
+)
+def test_pixels_of_unknown_range_are_refused(tmp_path, dtype, message):
+    Image.fromarray(np.full((4, 6), 1000, dtype)).save(tmp_path / "a.tiff")
+    with pytest.raises(DataError, match=f"{message}, whose range is not known; save it with 8 or 16 bits, or as .npy"):
+        read_images(tmp_path / "a.tiff", GREY)
+
+
+def test_arrays_of_the_other_byte_order(tmp_path):
+    for dtype in ">f4", ">f8", ">i2":
+        np.save(tmp_path / "a.npy", np.full((4, 6), 102, dtype))
+        x = read_images(tmp_path / "a.npy", GREY)
+        assert x.dtype == np.float32 and x.dtype.isnative
+        assert np.unique(x) == (np.float32(0.4) if dtype == ">i2" else 102)
 
 
 def test_an_empty_directory_is_no_image(tmp_path):

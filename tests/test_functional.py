@@ -17,6 +17,8 @@ W = RNG.standard_normal((6, 2, 3, 2))
 B = RNG.standard_normal(6)
 ROWS = RNG.standard_normal((5, 4))
 LABELS = np.array([0, 3, 1, 1, 2])
+FROZEN = np.ones(4)
+FROZEN.flags.writeable = False
 
 on_every_device = pytest.mark.parametrize("device", DEVICES)
 
@@ -119,6 +121,61 @@ def test_batch_norm_without_scale_and_shift(device):
 
 
 @on_every_device
+def test_batch_norm_without_running_statistics(device):
+    y = F.batch_norm(X, None, None, training=True, device=device)
+    np.testing.assert_array_equal(y, F.batch_norm(X, np.zeros(4), np.ones(4), training=True, device=device))
+    dy = RNG.standard_normal(X.shape)
+    dx, _, _ = F.batch_norm_backward(dy, X, None, None, training=True, device=device)
+    kept, _, _ = F.batch_norm_backward(dy, X, np.zeros(4), np.ones(4), training=True, device=device)
+    np.testing.assert_array_equal(dx, kept)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: F.batch_norm(x, B[:4], B[:4]),
+        lambda x: F.relu(x),
+        lambda x: F.add(x, x),
+        lambda x: F.dropout(x),
+        lambda x: F.flatten(x),
+    ],
+)
+@pytest.mark.parametrize("shape", [(), (4,), (2, 4, 5), (2, 4, 5, 6, 7)])
+def test_only_images_and_features_are_accepted(call, shape):
+    with pytest.raises(ShapeError, match=r"needs images \(N, C, H, W\) or features \(N, C\), got an array of shape"):
+        call(np.ones(shape))
+
+
+@on_every_device
+def test_arrays_of_the_other_byte_order(device):
+    swapped = [a.astype(a.dtype.newbyteorder()) for a in (X, W, B)]
+    y = F.conv2d(*swapped, groups=2, device=device)
+    np.testing.assert_array_equal(y, F.conv2d(X, W, B, groups=2, device=device))
+    assert y.dtype.isnative
+    dx, dw, db = F.conv2d_backward(y.astype(">f8"), *swapped[:2], groups=2, device=device)
+    for given, wanted in zip((dx, dw, db), F.conv2d_backward(y, X, W, groups=2, device=device), strict=True):
+        np.testing.assert_array_equal(given, wanted)
+    mean, var = np.zeros(4, ">f8"), np.ones(4, ">f8")
+    F.batch_norm(X, mean, var, training=True, momentum=1.0, device=device)
+    np.testing.assert_allclose(mean, X.mean(axis=(0, 2, 3)), atol=1e-12)
+
+
+def test_a_gradient_of_another_dtype_is_shown_as_it_was_given():
+    with pytest.raises(ShapeError) as error:
+        F.relu_backward(X.astype(np.float32), X)
+    assert str(error.value) == "dy must be float64 of shape (2, 4, 7, 6), like the result, got float32 (2, 4, 7, 6)"
+
+
+@on_every_device
+def test_a_window_larger_than_the_image_hangs_over_as_in_pytorch(device):
+    x = np.arange(8.0).reshape(1, 2, 2, 2)
+    assert F.max_pool2d(x, 3, ceil_mode=True, device=device).ravel().tolist() == [3, 7]
+    assert F.avg_pool2d(x, 3, ceil_mode=True, device=device).ravel().tolist() == [1.5, 5.5]
+    with pytest.raises(ShapeError, match="a window of 3 does not fit height 2"):
+        F.max_pool2d(x, 3, stride=1, ceil_mode=True, device=device)
+
+
+@on_every_device
 def test_cross_entropy_by_hand(device):
     x = np.log(np.array([[1.0, 2.0, 1.0], [1.0, 1.0, 6.0]]))
     target = np.array([1, 0])
@@ -186,6 +243,23 @@ def test_the_order_of_arguments_is_pytorchs(name, order):
         (lambda: F.cross_entropy(ROWS, LABELS[:3]), ShapeError, r"5 samples, but 3 labels"),
         (lambda: F.cross_entropy(ROWS[0], LABELS), ShapeError, r"logits must be \(N, C\)"),
         (lambda: F.add(X, X[:1]), ShapeError, r"Add needs two equal shapes"),
+        (
+            lambda: F.batch_norm(X, [0.0] * 4, np.ones(4), training=True),
+            DataError,
+            r"running_mean is updated .* got list",
+        ),
+        (lambda: F.batch_norm(X, np.zeros(4), FROZEN, training=True), DataError, r"running_var .* a read-only array"),
+        (lambda: F.batch_norm(X, None, None), OptionError, r"with training=False, running_mean and running_var are"),
+        (lambda: F.batch_norm(X, None, B[:4]), OptionError, r"running_mean and running_var come together"),
+        (lambda: F.batch_norm(X, B[:4], B[:4], training="yes"), OptionError, r"training must be True or False"),
+        (lambda: F.relu([[1.0, 2.0], [3.0]]), DataError, r"x is ragged"),
+        (lambda: F.linear(ROWS, [[1.0, 2.0], [3.0]]), DataError, r"weight is ragged"),
+        (lambda: F.cross_entropy(ROWS, [[1], [2, 3]]), DataError, r"target is ragged"),
+        (lambda: F.cross_entropy([[1.0], [2.0, 3.0]], [0, 1]), DataError, r"x is ragged"),
+        (lambda: F.relu_backward([[1.0], [2.0, 3.0]], ROWS), DataError, r"dy is ragged"),
+        (lambda: F.dropout(X, seed=1.9), OptionError, r"seed must be an integer of at least 0, got 1.9"),
+        (lambda: F.dropout(X, seed=2**64), OptionError, r"seed must be an integer of at most 9223372036854775807"),
+        (lambda: F.dropout(X, step=-1), OptionError, r"step must be an integer of at least 0, got -1"),
         (lambda: F.max_pool2d(X, 9), ShapeError, r"a window of 9 does not fit height 7"),
     ],
 )

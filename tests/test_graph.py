@@ -83,7 +83,11 @@ def test_loss_is_appended_with_labels_of_its_own():
         (lambda: Conv2d(9, 3, groups=2), OptionError, r"out_channels 9 does not divide by groups 2"),
         (lambda: Conv2d(8, 3, padding_mode="reflect"), OptionError, r"padding_mode must be one of"),
         (lambda: MaxPool2d(2, padding=2), OptionError, r"exceeds half of the window"),
-        (lambda: BatchNorm(momentum=2), OptionError, r"momentum is the weight of the new value"),
+        (
+            lambda: BatchNorm(momentum=2),
+            OptionError,
+            r"momentum \(the weight of the new value\) must be a number between 0 and 1",
+        ),
         (
             lambda: Sequential(Conv2d(4, 3, padding=5, padding_mode="circular"), input_shape=(1, 4, 4)),
             ShapeError,

@@ -1,4 +1,8 @@
-"""Every case, on every device, forward and backward, against the reference in float64."""
+"""Every case, on every device, forward and backward, against the reference in float64.
+
+The reference itself is among the devices: in float64 that compares it with itself, and checks no more than the harness.
+What holds the reference to account is ``test_reference.py``, ``test_oracles.py`` and ``test_gradients.py``.
+"""
 
 import pytest
 from cases import CASES, DTYPES

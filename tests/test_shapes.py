@@ -76,12 +76,10 @@ def count(size, kernel, stride, dilation, padding, ceil_mode):
         return len(range(0, size, stride))
     before, after = padding
     covered = [t * dilation for t in range(kernel)][-1] + 1
-    windows = [start for start in range(-before, size + after, stride) if start + covered <= size + after]
-    if not windows:
-        return 0
-    hanging = windows[-1] + stride
-    reaches_the_edge = windows[-1] + covered == size + after
-    return len(windows) + bool(ceil_mode and not reaches_the_edge and hanging < size)
+    starts = range(-before, size + after, stride)
+    windows = [start for start in starts if start + covered <= size + after]
+    hanging = [start for start in starts if 0 < start + covered - (size + after) < stride and start < size]
+    return len(windows) + (len(hanging) if ceil_mode else 0)
 
 
 def counted(op, x, dilation, ceil_mode=False):

@@ -43,7 +43,9 @@ def check_path(path) -> Path:
     if os.path.isdir(path):
         raise FileFormatError(f"cannot write {path}: it is a folder; name a file in it")
     if not os.path.isdir(folder):
-        raise FileFormatError(f"cannot write {path}: there is no folder {folder}; create it first")
+        raise FileFormatError(
+            f"cannot write {path}: there is no folder {folder}; create it first, or choose a folder that exists"
+        )
     if not os.access(folder, os.W_OK):
         raise FileFormatError(
             f"cannot write {path}: the folder {folder.absolute()} is not writable; choose another one"
@@ -62,7 +64,7 @@ def write(path, arrays: Mapping[str, np.ndarray], description: Mapping) -> None:
         partial.replace(path)
     except (OSError, ValueError) as error:
         number, reason = (error.errno, error.strerror) if isinstance(error, OSError) else (None, str(error))
-        mend = MENDS.get(number, "choose another file")
+        mend = MENDS.get(number or 0, "choose another file")
         raise FileFormatError(f"cannot write {path}: {reason}; {mend}") from None
     finally:
         partial.unlink(missing_ok=True)

@@ -14,9 +14,9 @@ LARGEST_SEED = 2**63 - 1
 
 def integer(value, name: str, *, least: int = 1, most: int | None = None) -> int:
     """Return an integer of at least ``least``: ``integer(np.int64(3), "stride") == 3``."""
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+    if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < least:
         raise OptionError(f"{name} must be an integer of at least {least}, got {value!r}")
-    if most is not None and value > most:
+    if most is not None and int(value) > most:
         raise OptionError(f"{name} must be an integer of at most {most}, got {value!r}")
     return int(value)
 

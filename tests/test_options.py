@@ -1,0 +1,93 @@
+"""Options: what is accepted is stored as plain Python values, and what is not is named."""
+
+import json
+
+import numpy as np
+import pytest
+
+from nbconv import SGD, Adam, AdamW, AvgPool2d, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
+from nbconv.errors import OptionError
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    "given, wanted",
+    [
+        (SGD(lr=np.float32(0.5), momentum=np.float16(0.5), clip_norm=np.int64(2)), SGD(0.5, 0.5, clip_norm=2)),
+        (SGD(momentum=0.5, nesterov=np.bool_(True)), SGD(momentum=0.5, nesterov=True)),
+        (Adam(betas=[np.float32(0.5), np.float64(0.75)]), Adam(betas=(0.5, 0.75))),
+        (AdamW(eps=np.float32(0.5), weight_decay=np.float32(0)), AdamW(eps=0.5, weight_decay=0)),
+        (BatchNorm(np.float32(0.5), np.float32(1), np.bool_(False)), BatchNorm(0.5, 1, False)),
+        (Conv2d(np.int32(8), 3, bias=np.bool_(False), init=np.float32(0.5)), Conv2d(8, 3, bias=False, init=0.5)),
+        (Linear(np.uint8(8), np.bool_(True), init=np.float32(0)), Linear(8, init=0)),
+        (AvgPool2d(2, divisor_override=np.int64(3)), AvgPool2d(2, divisor_override=3)),
+        (MaxPool2d(np.int64(2), ceil_mode=np.bool_(True)), MaxPool2d(2, ceil_mode=True)),
+        (Dropout(np.float32(0.25)), Dropout(0.25)),
+    ],
+    ids=str,
+)
+def test_numpy_scalars_become_python_numbers(given, wanted):
+    assert given == wanted
+    assert json.loads(json.dumps(given.options())) == json.loads(json.dumps(wanted.options()))
+    assert repr(given) == repr(wanted)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: SGD(lr="0.1"), "lr must be zero or more, and finite, got '0.1'"),
+        (lambda: SGD(lr=None), "lr must be zero or more, and finite, got None"),
+        (lambda: SGD(lr=NAN), "lr must be zero or more, and finite, got nan"),
+        (lambda: SGD(lr=INF), "lr must be zero or more, and finite, got inf"),
+        (lambda: SGD(lr=True), "lr must be zero or more, and finite, got True"),
+        (lambda: SGD(lr=10**400), "lr must be zero or more, and finite, got 1000"),
+        (lambda: SGD(momentum=INF), "momentum must be zero or more, and finite, got inf"),
+        (lambda: SGD(weight_decay=NAN), "weight_decay must be zero or more, and finite, got nan"),
+        (lambda: SGD(clip_norm=INF), "clip_norm must be positive and finite, got inf"),
+        (lambda: SGD(clip_norm=0), "clip_norm must be positive and finite, got 0"),
+        (lambda: SGD(momentum=0.9, nesterov=1), "nesterov must be True or False, got 1"),
+        (lambda: Adam(eps=0), "eps must be positive and finite, got 0"),
+        (lambda: Adam(eps=INF), "eps must be positive and finite, got inf"),
+        (lambda: Adam(betas=(0.9, 1)), "each of betas must be a number of at least 0 and less than 1, got 1"),
+        (lambda: Adam(betas=("a", 0.9)), "each of betas must be a number of at least 0 and less than 1, got 'a'"),
+        (lambda: Adam(betas=0.9), "betas must be two numbers, at least 0 and less than 1, got 0.9"),
+        (lambda: BatchNorm(eps="small"), "eps must be positive and finite, got 'small'"),
+        (lambda: BatchNorm(momentum=None), r"momentum \(the weight of the new value\) must be .* 0 and 1, got None"),
+        (lambda: BatchNorm(affine=None), "affine must be True or False, got None"),
+        (lambda: Dropout("x"), r"p \(the probability of dropping a value\) must be a number between 0 and 1, got 'x'"),
+        (lambda: Dropout(NAN), "must be a number between 0 and 1, got nan"),
+        (lambda: Conv2d(2, 3, bias="no"), "bias must be True or False, got 'no'"),
+        (lambda: Linear(2, bias=0), "bias must be True or False, got 0"),
+        (lambda: MaxPool2d(2, ceil_mode="no"), "ceil_mode must be True or False, got 'no'"),
+        (lambda: AvgPool2d(2, ceil_mode=0), "ceil_mode must be True or False, got 0"),
+        (lambda: AvgPool2d(2, count_include_pad="no"), "count_include_pad must be True or False, got 'no'"),
+        (lambda: AvgPool2d(2, divisor_override="3"), "divisor_override must be an integer of at least 1, got '3'"),
+    ],
+)
+def test_a_wrong_option_is_named(make, message):
+    with pytest.raises(OptionError, match=message):
+        make()
+
+
+LAYERS = [
+    lambda name: Conv2d(2, 3, name=name),
+    lambda name: Linear(2, name=name),
+    lambda name: MaxPool2d(2, name=name),
+    lambda name: AvgPool2d(2, name=name),
+    lambda name: BatchNorm(name=name),
+    lambda name: Dropout(name=name),
+    lambda name: ReLU(name=name),
+    lambda name: Flatten(name=name),
+]
+
+
+@pytest.mark.parametrize("make", LAYERS)
+def test_names_of_layers(make):
+    assert make("stem").name == "stem"
+    for name in 5, "", "a.b":
+        with pytest.raises(OptionError, match=f"the name of a layer must be a string without .* got {name!r}"):
+            make(name)
+    for name in "input", "labels", "optimizer", "optimizer2":
+        with pytest.raises(OptionError, match=f"the name '{name}' is reserved: .* choose another name"):
+            make(name)
