@@ -10,8 +10,8 @@ from threading import RLock
 import numpy as np
 
 from .data.batches import Batches
-from .data.checks import check_labels, check_samples
-from .data.layout import channels_last, from_channels_last, inside, outside
+from .data.feed import Feed, several
+from .data.layout import channels_last, from_channels_last, outside
 from .engine import serialize
 from .engine.graph import DATA_FORMATS, Graph, chain, input_symbol, trace
 from .engine.parameters import Parameters
@@ -19,7 +19,7 @@ from .engine.plan import MemoryReport, Plan
 from .engine.plans import USES, Plans
 from .engine.registry import Device, open_device
 from .engine.update import Update
-from .errors import DataError, FileFormatError, GraphError, NbconvError, NonFiniteError, OptionError, ShapeError
+from .errors import FileFormatError, GraphError, NbconvError, NonFiniteError, OptionError, ShapeError
 from .inspect.summary import summarize
 from .io import checkpoint
 from .ops.base import Layer, Op, Shape, Symbol
@@ -105,6 +105,9 @@ class Model:
         self._loss: Op | None = None
         self._metrics: tuple[Op, ...] = ()
         self._plans = Plans(graph, self.parameters, rewrite=self.rewrite, seed=self.seed, threads=self.threads)
+        names = [graph.nodes[i].name for i in graph.sources]
+        output = graph.shapes(1)[graph.outputs[0]][1:]
+        self._feed = Feed(names, self.input_shapes, output, self.dtype, self.data_format)
         self._version = 0
         self._pending: tuple[Plan, int] | None = None
         self._lock = RLock()
@@ -200,7 +203,7 @@ class Model:
             When the loss or the gradient is not finite: the parameters are those before that step.
         """
         self._compiled()
-        samples, labels = self._samples_and_labels(x, y, check_finite)
+        samples, labels = self._feed.samples_and_labels(x, y, check_finite)
         epochs = integer(epochs, "epochs", least=0)
         batches = Batches(len(labels), batch_size, shuffle=shuffle, seed=self.seed)
         validate = self._validation(validation_data, batches.batch_size, check_finite)
@@ -222,7 +225,7 @@ class Model:
     def train_on_batch(self, x, y, check_finite: bool = True) -> dict[str, float]:
         """Make one step on one batch and return its loss and metrics: for loops of one's own."""
         self._compiled()
-        samples, labels = self._samples_and_labels(x, y, check_finite)
+        samples, labels = self._feed.samples_and_labels(x, y, check_finite)
         with self._lock:
             plan = self._plans.get("train", len(labels))
             return dict(zip(self._names(), self._train_step(plan, samples, labels, slice(None)), strict=True))
@@ -251,7 +254,7 @@ class Model:
         Layers act as in training: batch statistics (and their running means move), dropout. Nothing is updated else.
         """
         self._compiled()
-        samples, labels = self._samples_and_labels(x, y, check_finite)
+        samples, labels = self._feed.samples_and_labels(x, y, check_finite)
         with self._lock:
             plan = self._plans.get("train", len(labels))
             self._stage(plan, (*samples, labels), slice(None))
@@ -264,7 +267,7 @@ class Model:
 
     def predict(self, x, batch_size: int = 256, check_finite: bool = True):
         """Return the model's output for any number of samples: (N, 10) logits, say; a tuple for several outputs."""
-        samples = self._samples(x, check_finite)
+        samples = self._feed.samples(x, check_finite)
         batches = Batches(len(samples[0]), batch_size, shuffle=False)
         parts: list[list[np.ndarray]] = [[] for _ in self.graph.outputs]
         with self._lock:
@@ -288,7 +291,7 @@ class Model:
     def evaluate(self, x, y, batch_size: int = 256, check_finite: bool = True) -> dict[str, float]:
         """Return the mean loss and metrics: ``{"loss": 0.04, "accuracy": 0.99}``."""
         self._compiled()
-        samples, labels = self._samples_and_labels(x, y, check_finite)
+        samples, labels = self._feed.samples_and_labels(x, y, check_finite)
         return self._evaluate(samples, labels, Batches(len(labels), batch_size, shuffle=False))
 
     def _evaluate(self, samples, labels, batches: Batches) -> dict[str, float]:
@@ -312,7 +315,7 @@ class Model:
         ``training`` uses batch statistics and dropout. ``input_gradients`` has ``backward`` return those of the inputs
         too, under their names (``"input"``).
         """
-        samples = self._samples(x, check_finite)
+        samples = self._feed.samples(x, check_finite)
         with self._lock:
             if training:
                 plan = self._plans.get("backward", len(samples[0]), input_gradients=input_gradients)
@@ -334,7 +337,7 @@ class Model:
             if plan is None or version != self._version:
                 moved = "; the parameters have changed since the last one" if plan else ""
                 raise GraphError(f"backward needs what forward keeps: call forward(x, training=True) first{moved}")
-            given = _several(dy, len(self.graph.outputs), "dy")
+            given = several(dy, len(self.graph.outputs), "dy")
             for position, array in zip(plan.graph.outputs, given, strict=True):
                 shape = plan.value(position).shape
                 wanted = (shape[0], *outside(shape[1:], self.data_format))
@@ -470,38 +473,10 @@ class Model:
         """The loss and the metrics that a plan has just computed."""
         return [float(plan.value(position)[0]) for position in plan.graph.outputs[len(self.graph.outputs) :]]
 
-    def _samples(self, x, check_finite: bool) -> tuple[np.ndarray, ...]:
-        """Check inputs and bring them to the layout and dtype inside."""
-        given = _several(x, len(self.graph.sources), "x")
-        ready = []
-        for source, array, shape in zip(self.graph.sources, given, self.input_shapes, strict=True):
-            name = "x" if len(given) == 1 else f"x ({self.graph.nodes[source].name})"
-            checked = check_samples(array, shape, name=name, data_format=self.data_format, check_finite=check_finite)
-            ready.append(inside(checked, self.dtype, self.data_format))
-            if check_finite and checked.dtype != self.dtype and not np.isfinite(ready[-1]).all():
-                raise DataError(f'{name} has values beyond the range of {self.dtype}; scale it, or use dtype="float64"')
-        if len({len(array) for array in ready}) > 1:
-            raise ShapeError(f"the inputs have different numbers of samples: {[len(array) for array in ready]}")
-        return tuple(ready)
-
-    def _samples_and_labels(self, x, y, check_finite: bool) -> tuple[tuple[np.ndarray, ...], np.ndarray]:
-        samples = self._samples(x, check_finite)
-        *pixels, classes = self.graph.shapes(1)[self.graph.outputs[0]][1:]
-        wanted = (len(samples[0]), *pixels)
-        if pixels and np.shape(y) != wanted:
-            raise ShapeError(f"y must have one label per pixel, shape {wanted}, got {np.shape(y)}")
-        flat = check_labels(np.reshape(y, -1) if pixels else y, classes, int(np.prod(wanted)))
-        return samples, flat.reshape(wanted)
-
     def _validation(self, data, batch_size: int, check_finite: bool):
         if data is None:
             return None
-        if not isinstance(data, (tuple, list)) or len(data) != 2:
-            raise DataError("validation_data must be a pair (x, y)")
-        try:
-            samples, labels = self._samples_and_labels(data[0], data[1], check_finite)
-        except NbconvError as error:
-            raise type(error)(f"validation_data: {error}") from None
+        samples, labels = self._feed.pair(data, "validation_data", check_finite)
         batches = Batches(len(labels), max(batch_size, 256), shuffle=False)
         return lambda: self._evaluate(samples, labels, batches)
 
@@ -579,15 +554,6 @@ def _symbols(values, name: str) -> list[Symbol]:
     if not listed:
         raise GraphError(f"{name} is empty")
     return listed
-
-
-def _several(values, count: int, name: str) -> tuple:
-    """Return one array per input or output: a single array stands for itself where there is one."""
-    if count == 1:
-        return (values,)
-    if not isinstance(values, (tuple, list)) or len(values) != count:
-        raise DataError(f"{name} must be a tuple of {count} arrays")
-    return tuple(values)
 
 
 def _make(choice, name: str, named: Mapping[str, type], kind: type):

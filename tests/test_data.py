@@ -5,6 +5,7 @@ import gc
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from nbconv.data.batches import Batches
 from nbconv.data.digits import digits
@@ -30,7 +31,7 @@ def test_digits_are_the_uci_set():
 
 
 def test_digits_equal_scikit_learns():
-    published = pytest.importorskip("sklearn.datasets").load_digits()
+    published = load_digits()
     (x, y), (x_test, y_test) = digits()
     order = np.random.default_rng(0).permutation(1797)
     np.testing.assert_array_equal(np.concatenate([x, x_test])[:, 0] * 16, published.images[order])

@@ -1,0 +1,76 @@
+"""From what a user passes to what a net reads: checked, channels last, in the net's dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import DataError, NbconvError, ShapeError
+from ..ops.base import Shape
+from .checks import check_labels, check_samples
+from .layout import inside
+
+Samples = tuple[np.ndarray, ...]
+"""One array per input of the net."""
+
+
+class Feed:
+    """Checks and converts the inputs and labels of one net.
+
+    ``Feed(["input"], [(1, 8, 8)], (10,), "float32", "NCHW").samples(x)`` takes x (N, 1, 8, 8) and returns
+    ((N, 8, 8, 1),). ``shapes`` are one sample's, in the caller's ``data_format``; ``output`` is one sample's of the
+    net, channels last.
+    """
+
+    def __init__(self, names: Sequence[str], shapes: Sequence[Shape], output: Shape, dtype: str, data_format: str):
+        self.names, self.shapes, self.output = tuple(names), tuple(shapes), output
+        self.dtype, self.data_format = dtype, data_format
+
+    def samples(self, x: Any, check_finite: bool = True) -> Samples:
+        """Return the inputs, or raise ``DataError`` or ``ShapeError``; a copy only where something has to change."""
+        given = several(x, len(self.names), "x")
+        labels = ["x"] if len(given) == 1 else [f"x ({name})" for name in self.names]
+        ready = tuple(
+            self._converted(array, shape, label, check_finite)
+            for array, shape, label in zip(given, self.shapes, labels, strict=True)
+        )
+        if len({len(array) for array in ready}) > 1:
+            raise ShapeError(f"the inputs have different numbers of samples: {[len(array) for array in ready]}")
+        return ready
+
+    def samples_and_labels(self, x: Any, y: Any, check_finite: bool = True) -> tuple[Samples, np.ndarray]:
+        """Return the inputs and one int64 label per sample; per pixel, where the net's output is an image."""
+        samples = self.samples(x, check_finite)
+        *pixels, classes = self.output
+        wanted = (len(samples[0]), *pixels)
+        if pixels and np.shape(y) != wanted:
+            raise ShapeError(f"y must have one label per pixel, shape {wanted}, got {np.shape(y)}")
+        flat = check_labels(np.reshape(y, -1) if pixels else y, classes, int(np.prod(wanted)))
+        return samples, flat.reshape(wanted)
+
+    def pair(self, data: Any, name: str, check_finite: bool = True) -> tuple[Samples, np.ndarray]:
+        """Return inputs and labels of a pair (x, y); an error says which pair."""
+        if not isinstance(data, (tuple, list)) or len(data) != 2:
+            raise DataError(f"{name} must be a pair (x, y)")
+        try:
+            return self.samples_and_labels(data[0], data[1], check_finite)
+        except NbconvError as error:
+            raise type(error)(f"{name}: {error}") from None
+
+    def _converted(self, array: Any, shape: Shape, name: str, check_finite: bool) -> np.ndarray:
+        checked = check_samples(array, shape, name=name, data_format=self.data_format, check_finite=check_finite)
+        ready = inside(checked, self.dtype, self.data_format)
+        if check_finite and checked.dtype != self.dtype and not np.isfinite(ready).all():
+            raise DataError(f'{name} has values beyond the range of {self.dtype}; scale it, or use dtype="float64"')
+        return ready
+
+
+def several(values: Any, count: int, name: str) -> tuple:
+    """Return one array per input or output of a net: where there is one, ``values`` is that array itself."""
+    if count == 1:
+        return (values,)
+    if not isinstance(values, (tuple, list)) or len(values) != count:
+        raise DataError(f"{name} must be a tuple of {count} arrays")
+    return tuple(values)
