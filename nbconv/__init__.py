@@ -1,4 +1,4 @@
-"""nbconv: small convolutional nets, trained faster than with PyTorch, on kernels written in Python.
+"""nbconv: small convolutional nets, trained by kernels written in Python.
 
 import nbconv as nc
 model = nc.Sequential(nc.Conv2d(8, 3), nc.ReLU(), nc.Flatten(), nc.Linear(10), input_shape=(1, 8, 8))
