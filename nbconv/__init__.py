@@ -1,9 +1,11 @@
 """nbconv: small convolutional nets, trained by kernels written in Python.
 
-import nbconv as nc
-model = nc.Sequential(nc.Conv2d(8, 3), nc.ReLU(), nc.Flatten(), nc.Linear(10), input_shape=(1, 8, 8))
-model.compile(nc.SGD(lr=0.1, momentum=0.9), "cross_entropy", ["accuracy"])
-model.fit(x, y, epochs=5)
+For example::
+
+    import nbconv as nc
+    model = nc.Sequential(nc.Conv2d(8, 3), nc.ReLU(), nc.Flatten(), nc.Linear(10), input_shape=(1, 8, 8))
+    model.compile(nc.SGD(lr=0.1, momentum=0.9), "cross_entropy", ["accuracy"])
+    model.fit(x, y, epochs=5)
 """
 
 from . import data, errors, functional, inspect, zoo
