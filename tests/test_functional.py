@@ -67,6 +67,24 @@ def test_conv2d_against_scipy(device):
         np.testing.assert_allclose(y[0, k], correlate(x[0], w[k], mode="valid")[0], atol=1e-12)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_weight_gradients_of_a_very_wide_image_stay_exact(channels):
+    rng = np.random.default_rng(0)
+    x, dy = (rng.random((1, channels, 2, 60_001), np.float32) for _ in range(2))
+    weight = np.ones((channels, 1, 1, 1), np.float32)
+    _, dweight, dbias = F.conv2d_backward(dy, x, weight, groups=channels)
+    wanted = np.einsum("nchw,nchw->c", dy, x, dtype=np.float64)
+    np.testing.assert_allclose(dweight[:, 0, 0, 0], wanted, rtol=1e-6)
+    np.testing.assert_allclose(dbias, dy.sum(axis=(0, 2, 3), dtype=np.float64), rtol=1e-7)
+
+
+def test_taps_too_far_apart():
+    from nbconv.cpu.conv import forward_convolution
+
+    with pytest.raises(ShapeError, match=r"exceeds 2\*\*31; use a smaller dilation"):
+        forward_convolution(nc.Conv2d(1, (2, 1), dilation=(49_000, 1)), "float32", (1, 50_000, 50_000, 1))
+
+
 @on_every_device
 def test_channels_last_is_the_same_function(device):
     x = X.transpose(0, 2, 3, 1)

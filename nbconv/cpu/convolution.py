@@ -13,6 +13,7 @@ import numba
 import numpy as np
 from numba import prange
 
+from ..errors import ShapeError
 from ..ops.base import Buffer
 from .compile import helper, kernel, serial
 from .fused_pool import grid_rows, pool_strip, rows_to_pool
@@ -93,6 +94,11 @@ def _phases(g, rows, columns, result, kernel_w):
             taps += [tap for tap, _ in reached]
             offsets += [offset + k for _, offset in reached for k in range(g["depth"])]
             panel += g["groups"] * g["padded"] * (1 + products)
+    if max(offsets, default=0) > np.iinfo(np.int32).max:
+        raise ShapeError(
+            f"the taps of a window lie up to {max(offsets)} values apart, which exceeds 2**31; "
+            f"use a smaller dilation, or cut the images into parts"
+        )
     return np.array(records, PHASE), np.array(taps, np.int64), np.array(offsets, np.int32)
 
 

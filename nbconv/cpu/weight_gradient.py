@@ -1,8 +1,8 @@
 """The gradients of weights and biases: sums over all pixels, of x times dy and of dy.
 
 The images are cut into strips, and strips into a few *pieces*; each piece has partial sums of its own, which are added
-in order. Tiles of sums stay in registers over a whole strip and are added to the piece's afterwards: a sum of a million
-products is a sum of sums of a few hundred, and its error stays small.
+in order. Tiles of sums stay in registers over a strip (of a wide image: over a part of a row) and are added to the
+piece's afterwards: a sum of a million products is a sum of sums of a few hundred, and its error stays small.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from .strips import copy_strip, strip_bounds, strip_origin
 
 STRIP_PIXELS = 256
 """Pixels of a strip, about: their dy stays in the first cache, and x in the second."""
+
+ROW_PIXELS = 512
+"""Pixels of a row that are summed in one go, at most."""
 
 UNITS = 96
 """Into how many units of work the sums are cut, if the weight has too few tiles for as many cores."""
@@ -189,17 +192,20 @@ def tile_place(g, s, tile):
 
 @helper
 def sum_tile(g, s, tile, offsets, x, dy, runs, count, pixels, sums, slot):
-    """Add the products of one strip to one tile of sums."""
+    """Add the products of one strip to one tile of sums; a long row in parts, each with sums of its own."""
     group, block, row = tile_place(g, s, tile)
-    x_start, columns = group * g.depth, min(g.block, g.columns - block * g.block)
+    columns = min(g.block, g.columns - block * g.block)
     dy_start = first_channel(g, group * g.blocks + block)
+    x_start = dy_start if g.depthwise else group * g.depth
     x_step, dy_step = g.step_w * g.channels, g.out_channels
-    if g.depthwise:
-        channel_sum(x, dy_start, offsets, row, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot)
-    elif columns > g.lanes:
-        wide_sum(x, x_start, offsets, row, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot)
-    else:
-        narrow_sum(x, x_start, offsets, row, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot)
+    for done in range(0, pixels, ROW_PIXELS):
+        part, xs, dys = min(ROW_PIXELS, pixels - done), x_start + done * x_step, dy_start + done * dy_step
+        if g.depthwise:
+            channel_sum(x, xs, offsets, row, dy, dys, runs, count, part, x_step, dy_step, columns, sums, slot)
+        elif columns > g.lanes:
+            wide_sum(x, xs, offsets, row, dy, dys, runs, count, part, x_step, dy_step, columns, sums, slot)
+        else:
+            narrow_sum(x, xs, offsets, row, dy, dys, runs, count, part, x_step, dy_step, columns, sums, slot)
 
 
 @helper
