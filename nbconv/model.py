@@ -26,7 +26,7 @@ from .ops.base import Layer, Op, Shape, Symbol
 from .ops.loss import CrossEntropy
 from .ops.metric import Accuracy
 from .ops.optimizer import SGD, Adam, AdamW, Optimizer
-from .ops.options import integer
+from .ops.options import LARGEST_SEED, flag, integer
 from .train import loop
 from .train.callbacks import Callback, History
 from .train.initializers import initial_values
@@ -90,10 +90,8 @@ class Model:
         self.device = open_device(device)
         self.dtype = _choice(np.dtype(dtype).name if dtype in (np.float32, np.float64) else dtype, "dtype", DTYPES)
         self.data_format = _choice(data_format, "data_format", DATA_FORMATS)
-        self.seed = integer(seed, "seed", least=0)
-        if self.seed >= 2**63:
-            raise OptionError(f"seed must be less than 2**63, got {seed}")
-        self.rewrite = bool(rewrite)
+        self.seed = integer(seed, "seed", least=0, most=LARGEST_SEED)
+        self.rewrite = flag(rewrite, "rewrite")
         self.threads = None if threads is None else integer(threads, "threads")
         self.parameters = Parameters(graph, self.device, self.dtype)
         self.stop_training = False

@@ -188,6 +188,8 @@ def test_a_loss_on_every_pixel(device):
     assert losses[-1] < losses[0]
     with pytest.raises(ShapeError, match="one label per pixel"):
         model.fit(x, y[:, 0, 0], verbose=0)
+    with pytest.raises(DataError, match="y is ragged"):
+        model.fit(x[:2], [[[0]], [[1], [2]]], verbose=0)
 
 
 @on_every_device
@@ -404,7 +406,8 @@ X, Y = samples()
         (lambda m: sequential("cpu:1"), DeviceError, r"unknown device"),
         (lambda m: sequential("cuda"), DeviceError, r'device \'cuda\' is not available: .*use device="cpu"'),
         (lambda m: sequential("cuda:1"), DeviceError, r"device 'cuda:1' is not available"),
-        (lambda m: sequential(seed=2**63), OptionError, r"seed must be less than"),
+        (lambda m: sequential(seed=2**63), OptionError, r"seed must be an integer of at most"),
+        (lambda m: sequential(rewrite="no"), OptionError, r"rewrite must be True or False, got 'no'"),
         (lambda m: m.predict(np.full((1, 1, 8, 8), 1e300)), DataError, r"beyond the range of float32; scale it"),
         (lambda m: m.load_state_dict({**m.state_dict(), "0.bias": np.full(8, 1e300)}), DataError, r"0.bias has values"),
         (lambda m: m.fit(X, Y, callbacks=nc.callbacks.History()), OptionError, r"must be a list: write \[History"),
@@ -436,6 +439,26 @@ def test_a_last_batch_of_one_is_refused_before_the_first_step():
     with pytest.raises(ShapeError, match=r"layer 1 \(BatchNorm\).*use a batch_size"):
         model.fit(*samples(9, (3,)), batch_size=8, verbose=0)
     assert model.step == 0
+
+
+@on_every_device
+def test_a_layer_keeps_its_index_where_others_are_fused(device):
+    model = nc.Sequential(
+        nc.Conv2d(2, 3), nc.ReLU(), nc.MaxPool2d(2), nc.Flatten(), nc.Linear(10, init=1e38, name="loud"),
+        input_shape=(1, 8, 8), device=device,
+    )  # fmt: skip
+    model.compile("sgd")
+    with pytest.raises(NonFiniteError, match=r"output of layer 4 \(Linear 'loud'\)"):
+        model.fit(np.full((4, 1, 8, 8), 1e3), [0, 1, 2, 3], verbose=0)
+
+
+@on_every_device
+def test_a_net_without_parameters_can_be_fitted_and_learns_nothing(device):
+    model = nc.Sequential(nc.Flatten(), nc.ReLU(), input_shape=(10,), device=device)
+    model.compile("sgd")
+    x, y = np.eye(10), np.arange(10)
+    assert model.fit(x, y, epochs=2, verbose=0).history["accuracy"] == [1.0, 1.0]
+    assert model.state_dict() == {} and model.loss_and_grads(x, y)[1] == {}
 
 
 @on_every_device

@@ -67,12 +67,6 @@ def check_labels(y, classes: int, rows: int, *, name: str = "y") -> np.ndarray:
     return np.ascontiguousarray(y, dtype=np.int64)
 
 
-def check_lengths(x, y) -> None:
-    """Raise ``ShapeError`` unless there are as many labels as samples."""
-    if len(x) != len(y):
-        raise ShapeError(_length_message(len(x), len(y), "y"))
-
-
 def _dtype_mend(x: np.ndarray, name: str) -> str:
     if x.dtype.kind == "O":
         return f"the samples may differ in shape: make them equal, then use np.stack({name})"

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import DataError, NbconvError, ShapeError
 from ..ops.base import Shape
-from .checks import check_labels, check_samples
+from .checks import as_array, check_labels, check_samples
 from .layout import inside
 
 Samples = tuple[np.ndarray, ...]
@@ -45,9 +45,10 @@ class Feed:
         samples = self.samples(x, check_finite)
         *pixels, classes = self.output
         wanted = (len(samples[0]), *pixels)
-        if pixels and np.shape(y) != wanted:
-            raise ShapeError(f"y must have one label per pixel, shape {wanted}, got {np.shape(y)}")
-        flat = check_labels(np.reshape(y, -1) if pixels else y, classes, int(np.prod(wanted)))
+        labels = as_array(y, "y")
+        if pixels and labels.shape != wanted:
+            raise ShapeError(f"y must have one label per pixel, shape {wanted}, got {labels.shape}")
+        flat = check_labels(labels.reshape(-1) if pixels else labels, classes, int(np.prod(wanted)))
         return samples, flat.reshape(wanted)
 
     def pair(self, data: Any, name: str, check_finite: bool = True) -> tuple[Samples, np.ndarray]:

@@ -28,12 +28,14 @@ class Source(Op):
 class Node(NamedTuple):
     """One step of a net: an op, which may be a source, and the positions of the nodes that it reads.
 
-    ``folded`` is the name and op of a batch norm whose arithmetic went into this node's weights (see ``rewrites``).
+    ``layer_index`` counts the layers as they were written, and stays when a rewrite joins nodes; sources, losses and
+    metrics have none. ``folded`` is the name and op of a batch norm whose arithmetic went into this node's weights.
     """
 
     name: str
     op: Op
     inputs: tuple[int, ...] = ()
+    layer_index: int | None = None
     folded: tuple[str, Op] | None = None
 
 
@@ -88,8 +90,7 @@ class Graph:
         node = self.nodes[position]
         if isinstance(node.op, Source):
             return f"input {node.name!r}"
-        index = int(node.name) if node.name.isdecimal() else self.steps.index(position)
-        return describe(index, node.op)
+        return type(node.op).__name__ if node.layer_index is None else describe(node.layer_index, node.op)
 
 
 def input_symbol(shape: Sequence[int], data_format: str = "NCHW", name: str | None = None) -> Symbol:
@@ -145,7 +146,7 @@ def _number(order: list[Symbol], outputs: Sequence[Symbol]):
             default = "input" if sources == 1 else f"input{i}"
             nodes.append(Node(symbol.name or default, Source(symbol.shape)))
         else:
-            nodes.append(Node(symbol.op.name or str(i - sources), symbol.op, reads))
+            nodes.append(Node(symbol.op.name or str(i - sources), symbol.op, reads, i - sources))
     return tuple(nodes), tuple(position[id(symbol)] for symbol in outputs)
 
 

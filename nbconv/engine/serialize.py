@@ -50,8 +50,10 @@ def graph_to_dict(graph: Graph) -> dict:
 def graph_from_dict(description: Mapping) -> Graph:
     """Make the graph again; raises ``FileFormatError`` where the description makes none."""
     try:
-        nodes = tuple(_node(entry) for entry in description["nodes"])
-        graph = Graph(nodes, tuple(int(i) for i in description["outputs"]))
+        nodes: list[Node] = []
+        for entry in description["nodes"]:
+            nodes.append(_node(entry, index=sum(node.layer_index is not None for node in nodes)))
+        graph = Graph(tuple(nodes), tuple(int(i) for i in description["outputs"]))
         graph.shapes(1)
         return graph
     except FileFormatError:
@@ -60,9 +62,9 @@ def graph_from_dict(description: Mapping) -> Graph:
         raise FileFormatError(f"the description of the net makes no graph: {error!r}") from None
 
 
-def _node(entry: Mapping) -> Node:
+def _node(entry: Mapping, index: int) -> Node:
     if not isinstance(entry["name"], str):
         raise FileFormatError(f"a node is called {entry['name']!r}, which is no name")
     if "input" in entry:
         return Node(entry["name"], Source(tuple(integer(size, "input") for size in entry["input"])))
-    return Node(entry["name"], op_from_dict(entry["layer"]), tuple(int(i) for i in entry["reads"]))
+    return Node(entry["name"], op_from_dict(entry["layer"]), tuple(int(i) for i in entry["reads"]), index)
