@@ -9,26 +9,28 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ..ops.base import Buffer
-from . import convolution, weight_gradient
+from . import convolution, weight_gradient, winograd
 from .activation import relu_backward
+from .algorithms import winograd_outputs
 from .convolution import Convolution
 from .fused_pool import bind_unpool, pool_record
 from .geometry import Axis, Channels, forward_axis, gradient_axis
 from .packing import bind_prepare, bind_turn
 from .weight_gradient import WeightGradient
+from .winograd import Winograd
+from .winograd_weights import bind_transform
 from .wrap import bind_unwrap
 
 
 @lru_cache
-def forward_convolution(op, dtype, x_shape) -> Convolution:
+def forward_convolution(op, dtype, x_shape) -> Convolution | Winograd:
     """Describe y = conv(x), and what is fused to it."""
-    return convolution.describe(
+    return _describe(
+        op,
         dtype,
         x_shape,
-        *_axes(op, x_shape, forward_axis),
-        Channels.of(op.groups, x_shape[3], op.out_channels),
         op.conv_shape(x_shape),
-        op.kernel_size[1],
+        _axes(op, x_shape, forward_axis),
         circular=op.padding_mode == "circular",
         relu=op.activation == "relu",
         pool=pool_record(op.pool, op.conv_shape(x_shape)),
@@ -36,17 +38,20 @@ def forward_convolution(op, dtype, x_shape) -> Convolution:
 
 
 @lru_cache
-def input_gradient(op, dtype, x_shape) -> Convolution:
+def input_gradient(op, dtype, x_shape) -> Convolution | Winograd:
     """Describe dx as a convolution of dy; where the border is circular, the gradient of x with its border."""
-    dx_shape = bordered_shape(op, x_shape)
-    return convolution.describe(
-        dtype,
-        op.conv_shape(x_shape),
-        *_axes(op, x_shape, gradient_axis),
-        Channels.of(op.groups, op.out_channels, x_shape[3]),
-        dx_shape,
-        op.kernel_size[1],
-    )
+    axes = _axes(op, x_shape, gradient_axis)
+    return _describe(op, dtype, op.conv_shape(x_shape), bordered_shape(op, x_shape), axes)
+
+
+def _describe(op, dtype, source, result, axes, **epilogue) -> Convolution | Winograd:
+    """Describe a convolution from one shape to another, by the algorithm that is asked for or faster."""
+    outputs = winograd_outputs(op, dtype, source, result)
+    if outputs:
+        channels = Channels(op.groups, source[3] // op.groups, result[3] // op.groups, False)
+        return winograd.describe(dtype, source, *axes, channels, result, outputs, **epilogue)
+    channels = Channels.of(op.groups, source[3], result[3])
+    return convolution.describe(dtype, source, *axes, channels, result, op.kernel_size[1], **epilogue)
 
 
 @lru_cache
@@ -82,10 +87,13 @@ def bordered_shape(op, x_shape):
 
 
 def prepared_shapes(op, dtype, x_shape):
-    return {"packed": forward_convolution(op, dtype, x_shape).packed}
+    return forward_convolution(op, dtype, x_shape).weights
 
 
 def prepare(op, weight, bias, *, scratch):
+    if "transformed" in scratch:
+        channels = Channels(op.groups, weight.shape[2], op.out_channels // op.groups, False)
+        return bind_transform(channels, weight, scratch["transformed"], scratch["filters"])
     channels = Channels.of(op.groups, weight.shape[2] * op.groups, op.out_channels)
     return bind_prepare(channels, weight, bias, scratch["packed"])
 
@@ -96,12 +104,14 @@ def forward_scratch(op, dtype, x_shape):
 
 def conv2d(op, x, weight, bias, *, out, argmax, scratch):
     description = forward_convolution(op, str(x.dtype), x.shape)
+    if isinstance(description, Winograd):
+        return winograd.bind(description, x, weight, scratch["transformed"], bias, out, argmax, scratch)
     return convolution.bind(description, x, scratch["packed"], out, argmax, scratch)
 
 
 def backward_scratch(op, dtype, x_shape):
     dx = input_gradient(op, dtype, x_shape)
-    buffers = {"turned": dx.packed, **dx.scratch, **parameter_gradient(op, dtype, x_shape).scratch}
+    buffers = {**dx.weights, **dx.scratch, **parameter_gradient(op, dtype, x_shape).scratch}
     if op.activation or op.pool:
         buffers["gradient"] = Buffer(op.conv_shape(x_shape), dtype)
     if op.padding_mode == "circular":
@@ -131,11 +141,18 @@ def conv2d_backward(op, dy, x, weight, out, argmax, *, dx, dweight, dbias, scrat
 
 
 def _input_gradient_calls(op, dy, weight, dx, scratch):
-    description, turned = input_gradient(op, str(dx.dtype), dx.shape), scratch["turned"]
-    channels = Channels.of(op.groups, op.out_channels, dx.shape[3])
-    turn = bind_turn(channels, description.phases, description.taps, weight, turned)
-    if op.padding_mode != "circular":
-        return turn, convolution.bind(description, dy, turned, dx, None, scratch)
-    bordered = scratch["bordered"]
-    correlate = convolution.bind(description, dy, turned, bordered, None, scratch)
-    return turn, correlate, bind_unwrap(bordered, op.pads(dx.shape), dx)
+    target = scratch["bordered"] if op.padding_mode == "circular" else dx
+    description = input_gradient(op, str(dx.dtype), dx.shape)
+    if isinstance(description, Winograd):
+        transformed = scratch["transformed"]
+        calls = [
+            bind_transform(description.channels, weight, transformed, scratch["filters"], transposed=True),
+            winograd.bind(description, dy, weight, transformed, None, target, None, scratch, transposed=True),
+        ]
+    else:
+        channels, packed = Channels.of(op.groups, op.out_channels, dx.shape[3]), scratch["packed"]
+        calls = [
+            bind_turn(channels, description.phases, description.taps, weight, packed),
+            convolution.bind(description, dy, packed, target, None, scratch),
+        ]
+    return calls if target is dx else [*calls, bind_unwrap(target, op.pads(dx.shape), dx)]

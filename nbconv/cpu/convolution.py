@@ -37,7 +37,7 @@ class Convolution(NamedTuple):
     pool: np.ndarray
     taps: np.ndarray
     offsets: np.ndarray
-    packed: Buffer
+    weights: dict[str, Buffer]
     scratch: dict[str, Buffer]
     work: int
 
@@ -69,7 +69,7 @@ def describe(
     work = source[0] * rows.count * columns.count * products * channels.columns * channels.groups // len(phases)
     scratch = _cut(geometry, pool, products, dtype, serial=work < SERIAL_BELOW)
     packed = Buffer((channels.groups * channels.padded(dtype) * (products + len(phases)),), dtype)
-    return Convolution(geometry, phases, pool, taps, offsets, packed, scratch, work)
+    return Convolution(geometry, phases, pool, taps, offsets, {"packed": packed}, scratch, work)
 
 
 def _phases(g, rows, columns, result, kernel_w):

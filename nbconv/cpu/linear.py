@@ -30,7 +30,7 @@ def parameter_gradient(dtype, batch, features_in, features_out, weight=True, bia
 
 
 def prepared_shapes(op, dtype, x_shape):
-    return {"packed": product(dtype, *x_shape, op.out_features, op.activation == "relu").packed}
+    return product(dtype, *x_shape, op.out_features, op.activation == "relu").weights
 
 
 def prepare(op, weight, bias, *, scratch):
@@ -49,7 +49,7 @@ def linear(op, x, weight, bias, *, out, scratch):
 def backward_scratch(op, dtype, x_shape):
     batch, features = x_shape
     dx = product(dtype, batch, op.out_features, features)
-    buffers = {"turned": dx.packed, **dx.scratch, **parameter_gradient(dtype, *x_shape, op.out_features).scratch}
+    buffers = {**dx.weights, **dx.scratch, **parameter_gradient(dtype, *x_shape, op.out_features).scratch}
     if op.activation:
         buffers["gated"] = Buffer((batch, op.out_features), dtype)
     return buffers
@@ -65,9 +65,9 @@ def linear_backward(op, dy, x, weight, out, *, dx, dweight, dbias, scratch):
         calls.append(weight_gradient.bind(sums, x, dy, dweight, dbias, scratch))
     if dx is not None:
         description = product(dtype, *dy.shape, x.shape[1])
-        channels, turned = Channels.of(1, op.out_features, x.shape[1]), scratch["turned"]
-        calls.append(bind_turn(channels, description.phases, description.taps, weight[None, None], turned))
-        calls.append(convolution.bind(description, dy, turned, dx, None, scratch))
+        channels, packed = Channels.of(1, op.out_features, x.shape[1]), scratch["packed"]
+        calls.append(bind_turn(channels, description.phases, description.taps, weight[None, None], packed))
+        calls.append(convolution.bind(description, dy, packed, dx, None, scratch))
 
     def run():
         for call in calls:

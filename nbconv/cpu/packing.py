@@ -36,13 +36,7 @@ def bind_turn(channels, phases, taps, weight, packed):
 
 
 def _bind(channels, phases, taps, weight, bias, packed, *, transposed):
-    _, _, depth, filters = weight.shape
-    if channels.depthwise:
-        steps = filters, 0, 1, 0
-    elif transposed:
-        steps = depth * filters, 1, filters, channels.depth
-    else:
-        steps = depth * filters, filters, 1, channels.columns
+    steps = weight_steps(channels, weight, transposed=transposed)
     bias = np.zeros(channels.groups * channels.columns, weight.dtype) if bias is None else bias
     call = serial(pack) if packed.size < SERIAL_BELOW else pack
     operands = channel_record(str(weight.dtype), channels), phases, taps, steps, weight.reshape(-1), bias, packed
@@ -53,9 +47,22 @@ def _bind(channels, phases, taps, weight, bias, packed, *, transposed):
     return run
 
 
+def weight_steps(channels, weight, *, transposed):
+    """Return the steps through a weight, in elements: to the next tap, depth, column and group.
+
+    ``transposed``, as in the input gradient, columns are input channels.
+    """
+    _, _, depth, filters = weight.shape
+    if channels.depthwise:
+        return filters, 0, 1, 0
+    if transposed:
+        return depth * filters, 1, filters, channels.depth
+    return depth * filters, filters, 1, channels.columns
+
+
 @kernel
 def pack(geometry, phases, taps, steps, weight, bias, packed):
-    """Fill all panels; ``steps`` leads through the weight, by elements: to the next tap, depth, column and group."""
+    """Fill all panels; ``steps`` leads through the weight, see ``weight_steps``."""
     blocks = geometry[0].groups * geometry[0].blocks
     for unit in prange(len(phases) * blocks):
         g, phase = geometry[0], phases[unit // blocks]

@@ -31,6 +31,7 @@ POOL = _record(
     *("fused", "height", "width", "image_height", "image_width", "channels"),  # of its result, and of what it pools
     *("kernel_h", "kernel_w", "step_h", "step_w", "pad_top", "pad_left", "dilation_h", "dilation_w"),
 )
+TILES = _record("points", "outputs", "taps", "across")  # of Winograd's tiles, on each axis; and tiles in a row
 SUMS = _record(
     *("rows", "row_tiles", "tiles"),  # rows of the weight (a tap and channel), tiles of them, tiles of the weight
     *("pieces", "slot", "bias"),  # partial sums, elements of a tile, and whether the bias is wanted

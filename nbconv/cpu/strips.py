@@ -16,7 +16,7 @@ PIXELS = 1024
 """Grid points of a strip at most, of which the addresses are kept."""
 
 ELEMENTS = 65536
-"""Elements that are copied or pooled in a strip at most, unless one row has more."""
+"""Elements that are copied or pooled in a strip at most, unless something else is said."""
 
 UNITS = 32
 """Units of work to cut a convolution into where it is large enough: for as many cores."""
@@ -43,6 +43,8 @@ class Cut(NamedTuple):
     tile_work: int
     """Elements that could be copied in the time of a tile."""
     blocks: int
+    room: int = ELEMENTS
+    """Elements of a strip at most, unless one row has more."""
 
 
 def choose_strips(cut: Cut) -> Strips:
@@ -59,7 +61,7 @@ def _shares(size):
 
 
 def _fits(cut, strips):
-    return strips.images * cut.points(strips.rows) <= PIXELS and strips.images * cut.elements(strips.rows) <= ELEMENTS
+    return strips.images * cut.points(strips.rows) <= PIXELS and strips.images * cut.elements(strips.rows) <= cut.room
 
 
 def _idleness(cut, strips):
@@ -128,8 +130,10 @@ def copy_line(g, source, start, strip, at):
     first = min(max(0, pad), size)
     end = max(first, min(size, width + pad))
     if g.circular:
+        wrapped = min(width, size - end)
         copy(source, start + width - first, strip, at, first)
-        copy(source, start, strip, at + end, size - end)
+        copy(source, start, strip, at + end, wrapped)
+        clear(strip, at + end + wrapped, size - end - wrapped)
     else:
         clear(strip, at, first)
         clear(strip, at + end, size - end)

@@ -40,7 +40,7 @@ class Vectors:
         self.count = count
         self.columns = self.lanes * count
         self.type = ir.VectorType(context.get_value_type(dtype), self.lanes)
-        self._kind = f"v{self.lanes}f{dtype.bitwidth}"
+        self._fma = f"llvm.{'fma' if HAS_FMA else 'fmuladd'}.v{self.lanes}f{dtype.bitwidth}"
 
     # Addresses and numbers
 
@@ -51,6 +51,11 @@ class Vectors:
     def at(self, pointer, offset):
         """Return the address of the element at ``offset``."""
         return self.builder.gep(pointer, [self.integer(offset) if isinstance(offset, int) else offset])
+
+    def steps(self, start, step, count):
+        """Return the offset ``start + count * step``."""
+        offset = self.builder.mul(step, self.integer(count))
+        return offset if start is None else self.builder.add(start, offset)
 
     def element(self, pointer, offset):
         """Return the element at ``offset``."""
@@ -142,6 +147,22 @@ class Vectors:
     def add(self, left, right):
         return [self.builder.fadd(a, b) for a, b in zip(left, right, strict=True)]
 
+    def product(self, left, right, addend=None):
+        """Return ``left * right``, or ``left * right + addend``, of vectors."""
+        if addend is None:
+            return self.builder.fmul(left, right)
+        fma = self._declare(self._fma, self.type, [self.type] * 3)
+        return self.builder.call(fma, [left, right, addend])
+
+    def all_finite(self, vectors):
+        """Return whether no number in any of the vectors is infinite or NaN: each times zero is zero."""
+        total = self.all_lanes(0.0)
+        for vector in vectors:
+            total = self.product(vector, self.all_lanes(0.0), total)
+        is_zero = self.builder.fcmp_ordered("==", total, self.all_lanes(0.0))
+        everywhere = self.builder.bitcast(is_zero, ir.IntType(self.lanes))
+        return self.builder.icmp_signed("==", everywhere, ir.Constant(everywhere.type, -1))
+
     def choose(self, condition, yes, no):
         return [self.builder.select(condition, a, b) for a, b in zip(yes, no, strict=True)]
 
@@ -157,7 +178,7 @@ class Vectors:
         early; in a tile every register holds a sum, and what is loaded early evicts one.
         """
         b, same = self.builder, ir.FunctionType(self.type, [self.type])
-        fma = self._declare(f"llvm.{'fma' if HAS_FMA else 'fmuladd'}.{self._kind}", self.type, [self.type] * 3)
+        fma = self._declare(self._fma, self.type, [self.type] * 3)
         for variable, x, y in zip(variables, left, right, strict=True):
             value = b.call(fma, [x, y, b.load(variable)])
             b.store(b.asm(same, "", f"={_REGISTER},0,~{{memory}}", [value], side_effect=True), variable)

@@ -1,0 +1,309 @@
+"""Convolutions of 3 x 3 and 5 x 5 filters at stride 1 by Winograd's algorithm, forward and input gradient.
+
+Work is cut into units as in ``convolution.py``: a strip of the grid, times a share of the blocks of columns. A unit
+copies its strip of the source with a border, transforms it tile by tile, multiplies the values at each point with those
+of the filters (one matrix product per point, by the tiles of ``microkernel.py``), and transforms the products to
+results: what lies between stays in the core's cache.
+
+A number that is not finite would spread over its tile, and large numbers may overflow that would not have. So a tile
+with any result that is not finite is computed again, as a sum of products.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numba import prange
+
+from ..ops.base import Buffer
+from .compile import helper, kernel, serial
+from .convolution import SERIAL_BELOW, first_channel, share
+from .fused_pool import grid_rows, pool_strip, rows_to_pool
+from .geometry import Axis, Channels
+from .microkernel import ROWS, narrow_tile, wide_tile
+from .packing import weight_steps
+from .records import POOL, TILES, geometry_record, one
+from .strips import UNITS, Cut, choose_strips, copy_strip, strip_bounds
+from .winograd_transforms import (
+    transform_data_4,
+    transform_data_6,
+    transform_results_4_2,
+    transform_results_6_2,
+    transform_results_6_4,
+)
+from .winograd_weights import buffers
+
+OUTPUTS = {3: (4, 2), 5: (2,)}
+"""Results of a tile on each axis, by the size of the filter."""
+
+ROOM = 196_608
+"""Elements of a strip, its transform and the products of a block at most: most of a core's second cache."""
+
+
+class Winograd(NamedTuple):
+    """What the kernels must know: records, the order of the taps, and what buffers are needed."""
+
+    geometry: np.ndarray
+    tiles: np.ndarray
+    pool: np.ndarray
+    channels: Channels
+    taps: np.ndarray
+    weights: dict[str, Buffer]
+    scratch: dict[str, Buffer]
+    work: int
+
+
+def describe(
+    dtype,
+    source,
+    rows: Axis,
+    columns: Axis,
+    channels: Channels,
+    result,
+    outputs,
+    *,
+    circular=False,
+    relu=False,
+    pool=None,
+) -> Winograd:
+    """Return the ``Winograd`` from images of shape ``source`` (N, H, W, C) to ``result`` (N, H, W, C).
+
+    Tiles have ``outputs`` x ``outputs`` results; ``pool`` is the record of a pool behind it.
+    """
+    pool = one(POOL) if pool is None else pool
+    taps = [i * rows.reach + j for i, _ in rows.phases[0].taps for j, _ in columns.phases[0].taps]
+    points, across = rows.reach + outputs - 1, -(-columns.count // outputs)
+    tiles = one(TILES, zip(TILES.names, (points, outputs, rows.reach, across), strict=True))
+    geometry = geometry_record(dtype, source, rows, columns, channels, result[3])
+    geometry["circular"], geometry["relu"] = circular, relu
+    geometry["copied"], geometry["strip_width"] = True, across * outputs + rows.reach - 1
+    if pool[0]["fused"]:
+        geometry["result_height"] = pool[0]["height"]
+    work = source[0] * rows.count * columns.count * points * points * channels.depth * channels.columns * channels.groups
+    work //= outputs * outputs
+    scratch = _cut(geometry, tiles, pool, dtype, serial=work < SERIAL_BELOW)
+    weights = buffers(channels, dtype, len(taps), points)
+    return Winograd(geometry, tiles, pool, channels, np.array(taps, np.int64), weights, scratch, work)
+
+
+def _cut(geometry, tiles, pool, dtype, *, serial):
+    """Choose the strips and how many units share one; return the buffers of all workers."""
+    g, w, fused = geometry[0], tiles[0], int(pool[0]["fused"])
+    blocks, block, channels = int(g["groups"] * g["blocks"]), int(g["block"]), int(g["channels"])
+    outputs, values = int(w["outputs"]), int(w["points"]) ** 2
+
+    def down(rows):
+        return -(-int(grid_rows(pool, rows)) // outputs)
+
+    def source_elements(rows):
+        return int((down(rows) * outputs + w["taps"] - 1) * g["strip_width"] * channels)
+
+    def points(rows):
+        return int(down(rows) * w["across"])
+
+    def result_elements(rows):
+        return fused * int(grid_rows(pool, rows) * g["grid_width"]) * blocks * block
+
+    def elements(rows):
+        return source_elements(rows) + values * points(rows) * (channels + block) + result_elements(rows)
+
+    strips = choose_strips(
+        Cut(
+            images=int(g["images"]),
+            rows=int(g["result_height"]),
+            points=points,
+            elements=elements,
+            tile_work=int(8 * ROWS * int(g["depth"]) * values * blocks),
+            blocks=blocks,
+            room=ROOM,
+        )
+    )
+    for name, value in zip(("strip_images", "strip_rows", "strips_per_image", "strips"), strips, strict=True):
+        geometry[name] = value
+    geometry["parts"] = parts = min(blocks, -(-UNITS // strips.count))
+    workers = 1 if serial else numba.config.NUMBA_NUM_THREADS
+    count = strips.images * points(strips.rows)
+    pooled = strips.images * fused * int(grid_rows(pool, strips.rows) * g["grid_width"]) * -(-blocks // parts) * block
+    return {
+        "rows": Buffer((workers, count + ROWS, 2), "int64"),
+        "inputs": Buffer((workers, _lines(strips.images * source_elements(strips.rows))), dtype),
+        "data": Buffer((workers, values * _lines(count * channels)), dtype),
+        "products": Buffer((workers, values * _lines(count * block)), dtype),
+        "results": Buffer((workers, _lines(pooled)), dtype),
+    }
+
+
+def _lines(elements):
+    """Fill up to an odd number of cache lines: arrays so far apart do not fall on each other in the cache."""
+    return 16 * (-(-elements // 16) | 1)
+
+
+_odd_lines = helper(_lines)
+
+
+def bind(w: Winograd, source, weight, transformed, bias, out, argmax, scratch, *, transposed=False):
+    """Return the call that computes ``out`` (and ``argmax``) from ``source`` and transformed weights.
+
+    ``weight`` is what they were transformed from, with the same ``transposed``.
+    """
+    call = serial(convolve_tiles) if w.work < SERIAL_BELOW else convolve_tiles
+    argmax = np.empty(0, np.uint8) if argmax is None else argmax
+    bias = np.zeros(w.channels.groups * w.channels.columns, source.dtype) if bias is None else bias
+    offsets = np.arange(w.channels.depth, dtype=np.int32)
+    filters = w.taps, weight_steps(w.channels, weight, transposed=transposed), weight.reshape(-1), bias
+    operands = w.geometry, w.tiles, w.pool, offsets, source.reshape(-1), transformed.reshape(-1), *filters
+    results = out.reshape(-1), argmax.reshape(-1)
+    working = tuple(scratch[name] for name in ("inputs", "data", "products", "results", "rows"))
+
+    def run():
+        call(*operands, *results, *working)
+
+    return run
+
+
+@kernel
+def convolve_tiles(
+    geometry, tiles, pool, offsets, source, transformed, taps, steps, weight, bias, out, argmax, inputs, data, products,
+    results, rows,
+):  # fmt: skip
+    """Compute all units; each worker has its own of the last five arrays."""
+    workers = len(rows)
+    for worker in prange(workers):
+        g, w, p = geometry[0], tiles[0], pool[0]
+        units, present, count = g.strips * g.parts, -1, 0
+        for unit in range(worker * units // workers, (worker + 1) * units // workers):
+            strip, part = unit // g.parts, unit % g.parts
+            images, result_rows = strip_bounds(g, strip)
+            grid = rows_to_pool(p, result_rows)
+            down = (grid[1] - grid[0] + w.outputs - 1) // w.outputs
+            blocks = share(part, g.parts, g.groups * g.blocks)
+            if strip != present:
+                copy_strip(g, source, images, (grid[0], grid[0] + down * w.outputs), inputs[worker])
+                count = transform_strip(g, w, images[1] - images[0], down, inputs[worker], data[worker], rows[worker])
+                present = strip
+            channels = first_channel(g, blocks[0]), first_channel(g, blocks[1])
+            there = results[worker] if p.fused else out
+            for block in range(blocks[0], blocks[1]):
+                multiply(g, w, block, count, offsets, data[worker], transformed, products[worker], rows[worker])
+                place_results(
+                    g, w, block, images, grid, (p.fused, *channels), products[worker], count, bias, there,
+                    inputs[worker], taps, steps, weight,
+                )  # fmt: skip
+            if p.fused:
+                pool_strip(p, results[worker], images, grid, result_rows, channels, out, argmax, g.lanes)
+
+
+@helper
+def transform_strip(g, w, images, down, strip, data, rows):
+    """Transform all tiles of a strip; return how many there are, and write down where each is and has its products.
+
+    Behind the last come repetitions of it, so that every register tile is full.
+    """
+    count = images * down * w.across
+    step, line, pixel = _odd_lines(count * g.channels), g.strip_width * g.channels, g.channels
+    image = (down * w.outputs + w.taps - 1) * line
+    tile = 0
+    for n in range(images):
+        for i in range(down):
+            for j in range(w.across):
+                start = n * image + i * w.outputs * line + j * w.outputs * pixel
+                for c in range(0, g.channels, g.lanes):
+                    place, channels = tile * g.channels + c, min(g.lanes, g.channels - c)
+                    if w.points == 4:
+                        transform_data_4(strip, start + c, line, pixel, data, place, step, channels)
+                    else:
+                        transform_data_6(strip, start + c, line, pixel, data, place, step, channels)
+                rows[tile, 0], rows[tile, 1] = tile * g.channels, tile * g.block
+                tile += 1
+    for m in range(tile, tile + ROWS if tile else 0):
+        rows[m, 0], rows[m, 1] = rows[tile - 1, 0], rows[tile - 1, 1]
+    return tile
+
+
+@helper
+def multiply(g, w, block, count, offsets, data, transformed, products, rows):
+    """Multiply, at each point, the values of all tiles with those of one block of filters."""
+    group, column = block // g.blocks, block % g.blocks * g.block
+    panel = (group * g.padded + column) * (1 + g.depth)
+    panel_step = g.groups * g.padded * (1 + g.depth)
+    step, place = _odd_lines(count * g.channels), _odd_lines(count * g.block)
+    is_wide = g.columns - column > g.lanes
+    for point in range(w.points * w.points):
+        start, at, out = point * step + group * g.depth, panel + point * panel_step, point * place
+        if is_wide:
+            for m in range(0, count, ROWS):
+                wide_tile(data, start, rows, m, offsets, transformed, at, products, out, g.block, False)
+        else:
+            for m in range(0, count, ROWS):
+                narrow_tile(data, start, rows, m, offsets, transformed, at, products, out, g.lanes, False)
+
+
+@helper
+def place_results(
+    g, w, block, images, grid, fused, products, count, bias, out, strip, taps, steps, weight
+):
+    """Transform the products of one block to results, and write them where they belong: to ``out``, or to be pooled."""
+    is_fused, first, end = fused
+    channel = first_channel(g, block)
+    columns = min(g.block, g.columns - block % g.blocks * g.block)
+    if is_fused:
+        pixel = end - first
+        line, image, start = g.grid_width * pixel, (grid[1] - grid[0]) * g.grid_width * pixel, channel - first
+    else:
+        pixel = g.out_channels
+        line, image = g.grid_width * pixel, g.grid_height * g.grid_width * pixel
+        start = images[0] * image + grid[0] * line + channel
+    down, step = (grid[1] - grid[0] + w.outputs - 1) // w.outputs, _odd_lines(count * g.block)
+    tile = 0
+    for n in range(images[1] - images[0]):
+        for i in range(down):
+            height = min(w.outputs, grid[1] - grid[0] - i * w.outputs)
+            for j in range(w.across):
+                width = min(w.outputs, g.grid_width - j * w.outputs)
+                place = start + n * image + i * w.outputs * line + j * w.outputs * pixel
+                for c in range(0, columns, g.lanes):
+                    here, lanes = tile * g.block + c, min(g.lanes, columns - c)
+                    if w.points == 4:
+                        is_finite = transform_results_4_2(
+                            products, here, step, bias, channel + c, out, place + c, line, pixel, height, width, lanes,
+                            g.relu != 0,
+                        )  # fmt: skip
+                    elif w.outputs == 4:
+                        is_finite = transform_results_6_4(
+                            products, here, step, bias, channel + c, out, place + c, line, pixel, height, width, lanes,
+                            g.relu != 0,
+                        )  # fmt: skip
+                    else:
+                        is_finite = transform_results_6_2(
+                            products, here, step, bias, channel + c, out, place + c, line, pixel, height, width, lanes,
+                            g.relu != 0,
+                        )  # fmt: skip
+                    if not is_finite:
+                        window = ((n * down + i) * w.outputs + n * (w.taps - 1)) * g.strip_width + j * w.outputs
+                        sum_tile_products(
+                            g, w, strip, window * g.channels, taps, steps, weight, bias, channel + c, lanes,
+                            out, place + c, (line, pixel), (height, width),
+                        )  # fmt: skip
+                tile += 1
+
+
+@helper
+def sum_tile_products(
+    g, w, strip, window, taps, steps, weight, bias, channel, columns, out, place, out_steps, size
+):
+    """Compute the results of one tile as sums of products, which keeps what is not finite where it belongs."""
+    group = channel // g.columns
+    filters = group * steps[3] + (channel - group * g.columns) * steps[2]
+    for i in range(size[0]):
+        for j in range(size[1]):
+            for c in range(columns):
+                total = np.float64(bias[channel + c])
+                for t in range(len(taps)):
+                    row, column = i + t // w.taps, j + t % w.taps
+                    pixel = window + (row * g.strip_width + column) * g.channels + group * g.depth
+                    tap = filters + c * steps[2] + taps[t] * steps[0]
+                    for k in range(g.depth):
+                        total += np.float64(strip[pixel + k]) * np.float64(weight[tap + k * steps[1]])
+                out[place + i * out_steps[0] + j * out_steps[1] + c] = 0 if g.relu and total <= 0 else total
