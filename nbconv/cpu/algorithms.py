@@ -10,3 +10,8 @@ def winograd_outputs(op, dtype, source, result) -> int:
     if op.algorithm == "winograd":
         return OUTPUTS[op.kernel_size[0]][0]
     return 0
+
+
+def winograd_outputs_of_gradient(op, dtype, x_shape) -> int:
+    """Return the same for the gradient of the weight."""
+    return winograd_outputs(op, dtype, x_shape, op.conv_shape(x_shape))

@@ -9,15 +9,16 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ..ops.base import Buffer
-from . import convolution, weight_gradient, winograd
+from . import convolution, weight_gradient, winograd, winograd_gradient
 from .activation import relu_backward
-from .algorithms import winograd_outputs
+from .algorithms import winograd_outputs, winograd_outputs_of_gradient
 from .convolution import Convolution
 from .fused_pool import bind_unpool, pool_record
 from .geometry import Axis, Channels, forward_axis, gradient_axis
 from .packing import bind_prepare, bind_turn
 from .weight_gradient import WeightGradient
 from .winograd import Winograd
+from .winograd_gradient import WinogradGradient
 from .winograd_weights import bind_transform
 from .wrap import bind_unwrap
 
@@ -48,10 +49,26 @@ def _describe(op, dtype, source, result, axes, **epilogue) -> Convolution | Wino
     """Describe a convolution from one shape to another, by the algorithm that is asked for or faster."""
     outputs = winograd_outputs(op, dtype, source, result)
     if outputs:
-        channels = Channels(op.groups, source[3] // op.groups, result[3] // op.groups, False)
-        return winograd.describe(dtype, source, *axes, channels, result, outputs, **epilogue)
+        return winograd.describe(dtype, source, *axes, _grouped(op, source[3], result[3]), result, outputs, **epilogue)
     channels = Channels.of(op.groups, source[3], result[3])
     return convolution.describe(dtype, source, *axes, channels, result, op.kernel_size[1], **epilogue)
+
+
+@lru_cache
+def winograd_gradient_of(op, dtype, x_shape) -> WinogradGradient | None:
+    """Describe dweight by Winograd's algorithm, if it is to be used."""
+    outputs = winograd_outputs_of_gradient(op, dtype, x_shape)
+    if not outputs:
+        return None
+    return winograd_gradient.describe(
+        dtype,
+        x_shape,
+        *_axes(op, x_shape, forward_axis),
+        _grouped(op, x_shape[3], op.out_channels),
+        op.out_channels,
+        outputs,
+        circular=op.padding_mode == "circular",
+    )
 
 
 @lru_cache
@@ -67,6 +84,11 @@ def parameter_gradient(op, dtype, x_shape, weight=True, bias=True) -> WeightGrad
         weight=weight,
         bias=bias,
     )
+
+
+def _grouped(op, source, results) -> Channels:
+    """Return the channels of Winograd's algorithm, to which depthwise is nothing special."""
+    return Channels(op.groups, source // op.groups, results // op.groups, False)
 
 
 def _axes(op, x_shape, axis) -> tuple[Axis, Axis]:
@@ -92,7 +114,7 @@ def prepared_shapes(op, dtype, x_shape):
 
 def prepare(op, weight, bias, *, scratch):
     if "transformed" in scratch:
-        channels = Channels(op.groups, weight.shape[2], op.out_channels // op.groups, False)
+        channels = _grouped(op, weight.shape[2] * op.groups, op.out_channels)
         return bind_transform(channels, weight, scratch["transformed"], scratch["filters"])
     channels = Channels.of(op.groups, weight.shape[2] * op.groups, op.out_channels)
     return bind_prepare(channels, weight, bias, scratch["packed"])
@@ -111,7 +133,9 @@ def conv2d(op, x, weight, bias, *, out, argmax, scratch):
 
 def backward_scratch(op, dtype, x_shape):
     dx = input_gradient(op, dtype, x_shape)
-    buffers = {**dx.weights, **dx.scratch, **parameter_gradient(op, dtype, x_shape).scratch}
+    dweight = winograd_gradient_of(op, dtype, x_shape)
+    sums = parameter_gradient(op, dtype, x_shape, weight=dweight is None)
+    buffers = _union(dx.weights, dx.scratch, dweight.scratch if dweight else {}, sums.scratch)
     if op.activation or op.pool:
         buffers["gradient"] = Buffer(op.conv_shape(x_shape), dtype)
     if op.padding_mode == "circular":
@@ -119,17 +143,22 @@ def backward_scratch(op, dtype, x_shape):
     return buffers
 
 
+def _union(*parts: dict) -> dict:
+    """Return all buffers; parts that use one name for two of them would write over each other."""
+    union = {name: buffer for part in parts for name, buffer in part.items()}
+    assert len(union) == sum(map(len, parts)), [list(part) for part in parts]
+    return union
+
+
 def conv2d_backward(op, dy, x, weight, out, argmax, *, dx, dweight, dbias, scratch):
-    dtype, calls = str(x.dtype), []
+    calls = []
     if op.pool:
         dy, before = scratch["gradient"], dy
         calls.append(bind_unpool(op.pool, op.activation == "relu", before, out, argmax, dy))
     elif op.activation:
         dy, before = scratch["gradient"], dy
         calls.append(relu_backward(None, before, out, dx=dy))
-    if dweight is not None or dbias is not None:
-        description = parameter_gradient(op, dtype, x.shape, dweight is not None, dbias is not None)
-        calls.append(weight_gradient.bind(description, x, dy, dweight, dbias, scratch))
+    calls += _parameter_gradient_calls(op, dy, x, dweight, dbias, scratch)
     if dx is not None:
         calls += _input_gradient_calls(op, dy, weight, dx, scratch)
 
@@ -138,6 +167,18 @@ def conv2d_backward(op, dy, x, weight, out, argmax, *, dx, dweight, dbias, scrat
             call()
 
     return run
+
+
+def _parameter_gradient_calls(op, dy, x, dweight, dbias, scratch):
+    dtype, calls = str(x.dtype), []
+    fast = winograd_gradient_of(op, dtype, x.shape)
+    if fast and dweight is not None:
+        calls.append(winograd_gradient.bind(fast, x, dy, dweight, scratch))
+        dweight = None
+    if dweight is not None or dbias is not None:
+        sums = parameter_gradient(op, dtype, x.shape, dweight is not None, dbias is not None)
+        calls.append(weight_gradient.bind(sums, x, dy, dweight, dbias, scratch))
+    return calls
 
 
 def _input_gradient_calls(op, dy, weight, dx, scratch):

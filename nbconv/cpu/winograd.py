@@ -22,17 +22,12 @@ from .compile import helper, kernel, serial
 from .convolution import SERIAL_BELOW, first_channel, share
 from .fused_pool import grid_rows, pool_strip, rows_to_pool
 from .geometry import Axis, Channels
+from .memory import odd_lines
 from .microkernel import ROWS, narrow_tile, wide_tile
 from .packing import weight_steps
 from .records import POOL, TILES, geometry_record, one
 from .strips import UNITS, Cut, choose_strips, copy_strip, strip_bounds
-from .winograd_transforms import (
-    transform_data_4,
-    transform_data_6,
-    transform_results_4_2,
-    transform_results_6_2,
-    transform_results_6_4,
-)
+from .winograd_transforms import points_to_results, tile_to_points
 from .winograd_weights import buffers
 
 OUTPUTS = {3: (4, 2), 5: (2,)}
@@ -123,24 +118,17 @@ def _cut(geometry, tiles, pool, dtype, *, serial):
     for name, value in zip(("strip_images", "strip_rows", "strips_per_image", "strips"), strips, strict=True):
         geometry[name] = value
     geometry["parts"] = parts = min(blocks, -(-UNITS // strips.count))
+    lines = odd_lines.py_func
     workers = 1 if serial else numba.config.NUMBA_NUM_THREADS
     count = strips.images * points(strips.rows)
     pooled = strips.images * fused * int(grid_rows(pool, strips.rows) * g["grid_width"]) * -(-blocks // parts) * block
     return {
         "rows": Buffer((workers, count + ROWS, 2), "int64"),
-        "inputs": Buffer((workers, _lines(strips.images * source_elements(strips.rows))), dtype),
-        "data": Buffer((workers, values * _lines(count * channels)), dtype),
-        "products": Buffer((workers, values * _lines(count * block)), dtype),
-        "results": Buffer((workers, _lines(pooled)), dtype),
+        "inputs": Buffer((workers, lines(strips.images * source_elements(strips.rows))), dtype),
+        "data": Buffer((workers, values * lines(count * channels)), dtype),
+        "products": Buffer((workers, values * lines(count * block)), dtype),
+        "results": Buffer((workers, lines(pooled)), dtype),
     }
-
-
-def _lines(elements):
-    """Fill up to an odd number of cache lines: arrays so far apart do not fall on each other in the cache."""
-    return 16 * (-(-elements // 16) | 1)
-
-
-_odd_lines = helper(_lines)
 
 
 def bind(w: Winograd, source, weight, transformed, bias, out, argmax, scratch, *, transposed=False):
@@ -202,7 +190,7 @@ def transform_strip(g, w, images, down, strip, data, rows):
     Behind the last come repetitions of it, so that every register tile is full.
     """
     count = images * down * w.across
-    step, line, pixel = _odd_lines(count * g.channels), g.strip_width * g.channels, g.channels
+    step, line, pixel = odd_lines(count * g.channels), g.strip_width * g.channels, g.channels
     image = (down * w.outputs + w.taps - 1) * line
     tile = 0
     for n in range(images):
@@ -212,9 +200,9 @@ def transform_strip(g, w, images, down, strip, data, rows):
                 for c in range(0, g.channels, g.lanes):
                     place, channels = tile * g.channels + c, min(g.lanes, g.channels - c)
                     if w.points == 4:
-                        transform_data_4(strip, start + c, line, pixel, data, place, step, channels)
+                        tile_to_points(4, strip, start + c, line, pixel, data, place, step, channels)
                     else:
-                        transform_data_6(strip, start + c, line, pixel, data, place, step, channels)
+                        tile_to_points(6, strip, start + c, line, pixel, data, place, step, channels)
                 rows[tile, 0], rows[tile, 1] = tile * g.channels, tile * g.block
                 tile += 1
     for m in range(tile, tile + ROWS if tile else 0):
@@ -228,7 +216,7 @@ def multiply(g, w, block, count, offsets, data, transformed, products, rows):
     group, column = block // g.blocks, block % g.blocks * g.block
     panel = (group * g.padded + column) * (1 + g.depth)
     panel_step = g.groups * g.padded * (1 + g.depth)
-    step, place = _odd_lines(count * g.channels), _odd_lines(count * g.block)
+    step, place = odd_lines(count * g.channels), odd_lines(count * g.block)
     is_wide = g.columns - column > g.lanes
     for point in range(w.points * w.points):
         start, at, out = point * step + group * g.depth, panel + point * panel_step, point * place
@@ -255,7 +243,7 @@ def place_results(
         pixel = g.out_channels
         line, image = g.grid_width * pixel, g.grid_height * g.grid_width * pixel
         start = images[0] * image + grid[0] * line + channel
-    down, step = (grid[1] - grid[0] + w.outputs - 1) // w.outputs, _odd_lines(count * g.block)
+    down, step = (grid[1] - grid[0] + w.outputs - 1) // w.outputs, odd_lines(count * g.block)
     tile = 0
     for n in range(images[1] - images[0]):
         for i in range(down):
@@ -265,21 +253,10 @@ def place_results(
                 place = start + n * image + i * w.outputs * line + j * w.outputs * pixel
                 for c in range(0, columns, g.lanes):
                     here, lanes = tile * g.block + c, min(g.lanes, columns - c)
-                    if w.points == 4:
-                        is_finite = transform_results_4_2(
-                            products, here, step, bias, channel + c, out, place + c, line, pixel, height, width, lanes,
-                            g.relu != 0,
-                        )  # fmt: skip
-                    elif w.outputs == 4:
-                        is_finite = transform_results_6_4(
-                            products, here, step, bias, channel + c, out, place + c, line, pixel, height, width, lanes,
-                            g.relu != 0,
-                        )  # fmt: skip
-                    else:
-                        is_finite = transform_results_6_2(
-                            products, here, step, bias, channel + c, out, place + c, line, pixel, height, width, lanes,
-                            g.relu != 0,
-                        )  # fmt: skip
+                    is_finite = write_results(
+                        w, products, here, step, bias, channel + c, out, place + c, (line, pixel), (height, width), lanes,
+                        g.relu != 0,
+                    )  # fmt: skip
                     if not is_finite:
                         window = ((n * down + i) * w.outputs + n * (w.taps - 1)) * g.strip_width + j * w.outputs
                         sum_tile_products(
@@ -287,6 +264,23 @@ def place_results(
                             out, place + c, (line, pixel), (height, width),
                         )  # fmt: skip
                 tile += 1
+
+
+@helper
+def write_results(w, products, start, step, bias, channel, out, place, out_steps, size, channels, relu):
+    """Transform the products of one tile, for one vector of channels; return whether all results are finite."""
+    (line, pixel), (height, width) = out_steps, size
+    if w.points == 4:
+        return points_to_results(
+            4, 2, products, start, step, bias, channel, out, place, line, pixel, height, width, channels, relu
+        )
+    if w.outputs == 4:
+        return points_to_results(
+            6, 4, products, start, step, bias, channel, out, place, line, pixel, height, width, channels, relu
+        )
+    return points_to_results(
+        6, 2, products, start, step, bias, channel, out, place, line, pixel, height, width, channels, relu
+    )
 
 
 @helper

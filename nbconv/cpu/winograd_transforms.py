@@ -15,6 +15,7 @@ Lanes of a vector run over channels. Everything here is done for one vector.
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 
 from llvmlite import ir
@@ -97,83 +98,42 @@ def _both_axes(transform, tile):
     return [transform(list(row)) for row in zip(*columns, strict=True)]
 
 
-@intrinsic
-def transform_data_4(typingctx, source, start, line, pixel, target, place, step, channels):
-    """Transform a tile of 4 x 4 pixels; see ``_data_intrinsic``."""
-    return _data_intrinsic(4, source, target)
+@intrinsic(prefer_literal=True)
+def tile_to_points(typingctx, points, source, start, line, pixel, target, place, step, channels):
+    """Transform ``points`` x ``points`` pixels (a literal number) to their values; see ``_to_points``."""
+    return _to_points(points.literal_value, transform_data, [points], source, target)
 
 
-@intrinsic
-def transform_data_6(typingctx, source, start, line, pixel, target, place, step, channels):
-    """Transform a tile of 6 x 6 pixels; see ``_data_intrinsic``."""
-    return _data_intrinsic(6, source, target)
+@intrinsic(prefer_literal=True)
+def filter_to_points(typingctx, points, taps, source, start, line, pixel, target, place, step, channels):
+    """Transform ``taps`` x ``taps`` numbers to values at ``points`` x ``points`` (literal numbers); see ``_to_points``."""
+
+    def transform(v, values):
+        return transform_taps(v, points.literal_value, values)
+
+    return _to_points(taps.literal_value, transform, [points, taps], source, target)
 
 
-@intrinsic
-def transform_taps_4_3(typingctx, source, start, line, pixel, target, place, step, channels):
-    """Transform a filter of 3 x 3 for 4 x 4 points; see ``_data_intrinsic``."""
-    return _data_intrinsic(3, source, target, points=4)
-
-
-@intrinsic
-def transform_taps_6_3(typingctx, source, start, line, pixel, target, place, step, channels):
-    """Transform a filter of 3 x 3 for 6 x 6 points; see ``_data_intrinsic``."""
-    return _data_intrinsic(3, source, target, points=6)
-
-
-@intrinsic
-def transform_taps_6_5(typingctx, source, start, line, pixel, target, place, step, channels):
-    """Transform a filter of 5 x 5 for 6 x 6 points; see ``_data_intrinsic``."""
-    return _data_intrinsic(5, source, target, points=6)
-
-
-@intrinsic
-def transform_results_4_2(
-    typingctx, source, start, step, bias, channel, out, place, line, pixel, height, width, channels, relu
-):
-    """Return 2 x 2 results from 4 x 4 points; see ``_results_intrinsic``."""
-    return _results_intrinsic(4, 2, source, bias, out)
-
-
-@intrinsic
-def transform_results_6_4(
-    typingctx, source, start, step, bias, channel, out, place, line, pixel, height, width, channels, relu
-):
-    """Return 4 x 4 results from 6 x 6 points; see ``_results_intrinsic``."""
-    return _results_intrinsic(6, 4, source, bias, out)
-
-
-@intrinsic
-def transform_results_6_2(
-    typingctx, source, start, step, bias, channel, out, place, line, pixel, height, width, channels, relu
-):
-    """Return 2 x 2 results (of a filter of 5 x 5) from 6 x 6 points; see ``_results_intrinsic``."""
-    return _results_intrinsic(6, 2, source, bias, out)
-
-
-def _data_intrinsic(size, source, target, points=None):
-    """Return signature and code of the transform of ``size`` x ``size`` numbers, pixels, or taps if ``points`` is given.
+def _to_points(size, transform, literals, source, target):
+    """Return signature and code of the transform of ``size`` x ``size`` numbers to values at the points.
 
     Number (i, j) is read at ``start + i * line + j * pixel``; value (i, j) is written to
     ``place + (i * points + j) * step``. Only the first ``channels`` lanes are read and written.
     """
     integer = types.intp
-    signature = types.void(source, integer, integer, integer, target, integer, integer, integer)
+    signature = types.void(*literals, source, integer, integer, integer, target, integer, integer, integer)
 
     def generate(context, builder, signature, arguments):
         source_at, start, line, pixel, target_at, place, step, channels = pointers(
             context, builder, signature, arguments
-        )
+        )[len(literals) :]
         v = Vectors(context, builder, source.dtype)
-
-        def transform(values):
-            return transform_taps(v, points, values) if points else transform_data(v, values)
 
         def write(masks):
             rows = [v.at(source_at, v.steps(start, line, i)) for i in range(size)]
             tile = [[v.load(v.at(row, v.steps(None, pixel, j)), masks)[0] for j in range(size)] for row in rows]
             target = v.at(target_at, place)
-            values = [value for row in _both_axes(transform, tile) for value in row]
+            values = [value for row in _both_axes(partial(transform, v), tile) for value in row]
             for k, value in enumerate(values):
                 v.store([value], v.at(target, v.steps(None, step, k)), masks)
 
@@ -183,23 +143,27 @@ def _data_intrinsic(size, source, target, points=None):
     return signature, generate
 
 
-def _results_intrinsic(points, outputs, source, bias, out):
-    """Return signature and code of the transform of products to results, which tells whether all of them are finite.
+@intrinsic(prefer_literal=True)
+def points_to_results(
+    typingctx, points, outputs, source, start, step, bias, channel, out, place, line, pixel, height, width, channels, relu
+):
+    """Transform products at ``points`` x ``points`` to ``outputs`` x ``outputs`` results (literal numbers).
 
-    Product (i, j) is read at ``start + (i * points + j) * step``; to each result ``bias[channel]`` and so on is added,
-    and its ReLU taken if ``relu``. Result (i, j), where i < height and j < width, is written to
-    ``place + i * line + j * pixel``. Only the first ``channels`` lanes are read and written.
+    Return whether all results are finite. Product (i, j) is read at ``start + (i * points + j) * step``; to each result
+    ``bias[channel]`` and so on is added, and its ReLU taken if ``relu``. Result (i, j), where i < height and j < width,
+    is written to ``place + i * line + j * pixel``. Only the first ``channels`` lanes are read and written.
     """
     integer, flag = types.intp, types.boolean
     signature = flag(
-        *(source, integer, integer, bias, integer, out, integer, integer, integer),
+        *(points, outputs, source, integer, integer, bias, integer, out, integer, integer, integer),
         *(integer, integer, integer, flag),
     )
+    size, results_wanted = points.literal_value, outputs.literal_value
 
     def generate(context, builder, signature, arguments):
         source_at, start, step, bias_at, channel, out_at, place, line, pixel, height, width, channels, relu = pointers(
             context, builder, signature, arguments
-        )
+        )[2:]
         v = Vectors(context, builder, source.dtype)
         is_finite = cgutils.alloca_once_value(builder, ir.Constant(ir.IntType(1), 1))
         floor = builder.select(relu, v.all_lanes(0.0), v.all_lanes(float("-inf")))
@@ -207,10 +171,10 @@ def _results_intrinsic(points, outputs, source, bias, out):
         def write(masks):
             products = v.at(source_at, start)
             tile = [
-                [v.load(v.at(products, v.steps(None, step, i * points + j)), masks)[0] for j in range(points)]
-                for i in range(points)
+                [v.load(v.at(products, v.steps(None, step, i * size + j)), masks)[0] for j in range(size)]
+                for i in range(size)
             ]
-            results = _both_axes(lambda values: transform_results(v, outputs, values), tile)
+            results = _both_axes(partial(transform_results, v, results_wanted), tile)
             (added,) = v.load(v.at(bias_at, channel), masks)
             results = [[builder.fadd(value, added) for value in row] for row in results]
             builder.store(v.all_finite([value for row in results for value in row]), is_finite)

@@ -15,7 +15,7 @@ from .geometry import Channels
 from .memory import clear
 from .packing import SERIAL_BELOW, weight_steps
 from .records import TILES, channel_record, one
-from .winograd_transforms import transform_taps_4_3, transform_taps_6_3, transform_taps_6_5
+from .winograd_transforms import filter_to_points
 
 
 def buffers(channels: Channels, dtype, taps, points) -> dict[str, Buffer]:
@@ -75,8 +75,8 @@ def transform_filter(g, w, filters, start, transformed, place, step):
     """Transform one vector of filters."""
     line, pixel = w.taps * g.block, g.block
     if w.points == 4:
-        transform_taps_4_3(filters, start, line, pixel, transformed, place, step, g.lanes)
+        filter_to_points(4, 3, filters, start, line, pixel, transformed, place, step, g.lanes)
     elif w.taps == 3:
-        transform_taps_6_3(filters, start, line, pixel, transformed, place, step, g.lanes)
+        filter_to_points(6, 3, filters, start, line, pixel, transformed, place, step, g.lanes)
     else:
-        transform_taps_6_5(filters, start, line, pixel, transformed, place, step, g.lanes)
+        filter_to_points(6, 5, filters, start, line, pixel, transformed, place, step, g.lanes)
