@@ -46,20 +46,31 @@ def conv2d(
     padding_mode="zeros",
     device="cpu",
     data_format="NCHW",
+    algorithm="auto",
 ):
     """Cross-correlate images with filters: (N, C, H, W), (K, C / groups, KH, KW), (K,) give (N, K, H', W').
 
     See ``nbconv.Conv2d`` for the options.
     """
-    op = _conv(weight, bias is not None, stride, padding, dilation, groups, padding_mode)
+    op = _conv(weight, bias is not None, stride, padding, dilation, groups, padding_mode, algorithm)
     return _Call(op, device, data_format, x=x, weight=weight, bias=bias).forward()
 
 
 def conv2d_backward(
-    dy, x, weight, stride=1, padding=0, dilation=1, groups=1, padding_mode="zeros", device="cpu", data_format="NCHW"
+    dy,
+    x,
+    weight,
+    stride=1,
+    padding=0,
+    dilation=1,
+    groups=1,
+    padding_mode="zeros",
+    device="cpu",
+    data_format="NCHW",
+    algorithm="auto",
 ):
     """Return (dx, dweight, dbias) of ``conv2d``."""
-    op = _conv(weight, True, stride, padding, dilation, groups, padding_mode)
+    op = _conv(weight, True, stride, padding, dilation, groups, padding_mode, algorithm)
     return _Call(op, device, data_format, x=x, weight=weight, bias=_zero_bias(weight)).backward(dy)
 
 
@@ -338,8 +349,9 @@ def _zero_bias(weight) -> np.ndarray:
     return np.zeros(weight.shape[0], weight.dtype)
 
 
-def _conv(weight, bias: bool, stride, padding, dilation, groups, padding_mode) -> Conv2d:
-    return Conv2d(_rows(weight, 4), np.shape(weight)[2:], stride, padding, dilation, groups, bias, padding_mode)
+def _conv(weight, bias: bool, stride, padding, dilation, groups, padding_mode, algorithm) -> Conv2d:
+    filters, size = _rows(weight, 4), np.shape(weight)[2:]
+    return Conv2d(filters, size, stride, padding, dilation, groups, bias, padding_mode, algorithm=algorithm)
 
 
 def _norm(x, running_mean, running_var, weight, bias, training, momentum, eps, device, data_format) -> _Call:

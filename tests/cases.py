@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -201,6 +202,20 @@ CONV = [
     Case(Conv2d(48, 3, padding=1, groups=48), (3, 24, 25, 48)),
     Case(Conv2d(16, 3, padding=1, padding_mode="circular"), (2, 30, 30, 16)),
 ]
+WINOGRAD = [
+    Case(Conv2d(32, 3, padding=1), (2, 13, 11, 17), "special"),
+    Case(Conv2d(8, 3, padding=1, bias=False), (2, 13, 11, 3), "nan"),
+    Case(Conv2d(16, 5, padding=2, activation="relu", pool=MaxPool2d(2)), (1, 9, 10, 8), "special"),
+    Case(Conv2d(6, 3, padding=1, padding_mode="circular", groups=2), (2, 6, 5, 4), "special"),
+    Case(Conv2d(33, 5, padding=2), (2, 11, 10, 33)),
+    Case(Conv2d(32, 3, padding=1), (8, 4, 4, 48)),  # F(2x2, 3x3) and tiles of several images in a strip
+    Case(Conv2d(40, 3, padding=1, bias=False), (3, 6, 6, 40)),
+    Case(Conv2d(64, 3, padding=1, activation="relu", pool=MaxPool2d(3, stride=2, padding=1)), (2, 30, 26, 32)),
+    Case(Conv2d(70, 3, padding=1, groups=2), (2, 18, 21, 34)),
+    *(case for case in CONV if case.op.has_winograd),
+]
+CONV = [case._replace(op=replace(case.op, algorithm="direct")) for case in CONV]
+CONV += [case._replace(op=replace(case.op, algorithm="winograd")) for case in WINOGRAD]
 LINEAR = [
     Case(Linear(10), (8, 64)),
     Case(Linear(1), (1, 1)),
@@ -379,10 +394,15 @@ TOLERANCE = {
 It bounds norm(got - want) / norm(want), and max(abs(got - want)) relative to the largest number wanted.
 """
 
+WINOGRAD_TOLERANCE = {"float32": 3e-6, "float64": 1e-14}
+"""Winograd's algorithm adds up numbers that are larger than its results, and loses a digit or less."""
+
 CONDITION = {"offset": 1e3, "tiny spread": 1e4}
 """How much larger the inputs are than the differences between them, on which the result depends."""
 
 
 def tolerance(case: Case, dtype: str) -> float:
     """What ``distance`` may be: differences of large numbers cost digits, but of float64, in either dtype."""
-    return TOLERANCE[type(case.op)][dtype] + 1e-15 * CONDITION.get(case.values, 0)
+    is_winograd = getattr(case.op, "algorithm", None) == "winograd"
+    largest = (WINOGRAD_TOLERANCE if is_winograd else TOLERANCE[type(case.op)])[dtype]
+    return largest + 1e-15 * CONDITION.get(case.values, 0)

@@ -9,9 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ..ops.base import Buffer
-from . import convolution, weight_gradient, winograd, winograd_gradient
+from . import algorithms, convolution, weight_gradient, winograd, winograd_gradient
 from .activation import relu_backward
-from .algorithms import winograd_outputs, winograd_outputs_of_gradient
 from .convolution import Convolution
 from .fused_pool import bind_unpool, pool_record
 from .geometry import Axis, Channels, forward_axis, gradient_axis
@@ -47,7 +46,7 @@ def input_gradient(op, dtype, x_shape) -> Convolution | Winograd:
 
 def _describe(op, dtype, source, result, axes, **epilogue) -> Convolution | Winograd:
     """Describe a convolution from one shape to another, by the algorithm that is asked for or faster."""
-    outputs = winograd_outputs(op, dtype, source, result)
+    outputs = algorithms.winograd_forward(op, dtype, source, result)
     if outputs:
         return winograd.describe(dtype, source, *axes, _grouped(op, source[3], result[3]), result, outputs, **epilogue)
     channels = Channels.of(op.groups, source[3], result[3])
@@ -55,9 +54,9 @@ def _describe(op, dtype, source, result, axes, **epilogue) -> Convolution | Wino
 
 
 @lru_cache
-def winograd_gradient_of(op, dtype, x_shape) -> WinogradGradient | None:
+def fast_weight_gradient(op, dtype, x_shape) -> WinogradGradient | None:
     """Describe dweight by Winograd's algorithm, if it is to be used."""
-    outputs = winograd_outputs_of_gradient(op, dtype, x_shape)
+    outputs = algorithms.winograd_gradient(op, dtype, x_shape, op.conv_shape(x_shape))
     if not outputs:
         return None
     return winograd_gradient.describe(
@@ -133,7 +132,7 @@ def conv2d(op, x, weight, bias, *, out, argmax, scratch):
 
 def backward_scratch(op, dtype, x_shape):
     dx = input_gradient(op, dtype, x_shape)
-    dweight = winograd_gradient_of(op, dtype, x_shape)
+    dweight = fast_weight_gradient(op, dtype, x_shape)
     sums = parameter_gradient(op, dtype, x_shape, weight=dweight is None)
     buffers = _union(dx.weights, dx.scratch, dweight.scratch if dweight else {}, sums.scratch)
     if op.activation or op.pool:
@@ -171,7 +170,7 @@ def conv2d_backward(op, dy, x, weight, out, argmax, *, dx, dweight, dbias, scrat
 
 def _parameter_gradient_calls(op, dy, x, dweight, dbias, scratch):
     dtype, calls = str(x.dtype), []
-    fast = winograd_gradient_of(op, dtype, x.shape)
+    fast = fast_weight_gradient(op, dtype, x.shape)
     if fast and dweight is not None:
         calls.append(winograd_gradient.bind(fast, x, dy, dweight, scratch))
         dweight = None

@@ -76,7 +76,9 @@ def describe(
     geometry["copied"], geometry["strip_width"] = True, across * outputs + rows.reach - 1
     if pool[0]["fused"]:
         geometry["result_height"] = pool[0]["height"]
-    work = source[0] * rows.count * columns.count * points * points * channels.depth * channels.columns * channels.groups
+    work = (
+        source[0] * rows.count * columns.count * points * points * channels.depth * channels.columns * channels.groups
+    )
     work //= outputs * outputs
     scratch = _cut(geometry, tiles, pool, dtype, serial=work < SERIAL_BELOW)
     weights = buffers(channels, dtype, len(taps), points)
@@ -229,9 +231,7 @@ def multiply(g, w, block, count, offsets, data, transformed, products, rows):
 
 
 @helper
-def place_results(
-    g, w, block, images, grid, fused, products, count, bias, out, strip, taps, steps, weight
-):
+def place_results(g, w, block, images, grid, fused, products, count, bias, out, strip, taps, steps, weight):
     """Transform the products of one block to results, and write them where they belong: to ``out``, or to be pooled."""
     is_fused, first, end = fused
     channel = first_channel(g, block)
@@ -284,9 +284,7 @@ def write_results(w, products, start, step, bias, channel, out, place, out_steps
 
 
 @helper
-def sum_tile_products(
-    g, w, strip, window, taps, steps, weight, bias, channel, columns, out, place, out_steps, size
-):
+def sum_tile_products(g, w, strip, window, taps, steps, weight, bias, channel, columns, out, place, out_steps, size):
     """Compute the results of one tile as sums of products, which keeps what is not finite where it belongs."""
     group = channel // g.columns
     filters = group * steps[3] + (channel - group * g.columns) * steps[2]

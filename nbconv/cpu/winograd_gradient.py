@@ -59,7 +59,11 @@ def describe(dtype, source, rows: Axis, columns: Axis, channels: Channels, filte
     points, across = rows.reach + outputs - 1, -(-columns.count // outputs)
     tiles = one(TILES, zip(TILES.names, (points, outputs, rows.reach, across), strict=True))
     geometry = geometry_record(dtype, source, rows, columns, channels, filters)
-    geometry["circular"], geometry["copied"], geometry["strip_width"] = circular, True, across * outputs + rows.reach - 1
+    geometry["circular"], geometry["copied"], geometry["strip_width"] = (
+        circular,
+        True,
+        across * outputs + rows.reach - 1,
+    )
     pixels = (forward_axis(axis.count, 1, 1, 0, 1, axis.count) for axis in (rows, columns))
     gradient = geometry_record(dtype, (source[0], rows.count, columns.count, filters), *pixels, channels, filters)
     gradient["copied"], gradient["strip_width"] = True, across * outputs
@@ -122,7 +126,13 @@ def bind(w: WinogradGradient, x, dy, dweight, scratch):
     add, combine = (serial(k) if w.work < SERIAL_BELOW else k for k in (sum_values, add_value_sums))
     records, images = (w.geometry, w.gradient, w.tiles, w.sums), (x.reshape(-1), dy.reshape(-1))
     operands = *records, w.offsets, *images, *(scratch[name] for name in w.scratch)
-    results = *records, *images, np.zeros(w.geometry[0]["out_channels"], x.dtype), scratch["value_sums"], dweight.reshape(-1)
+    results = (
+        *records,
+        *images,
+        np.zeros(w.geometry[0]["out_channels"], x.dtype),
+        scratch["value_sums"],
+        dweight.reshape(-1),
+    )
 
     def run():
         add(*operands)
@@ -233,7 +243,9 @@ def write_gradient(g, w, sums, start, step, zeros, dweight, row, filters, channe
         return points_to_results(
             6, 3, sums, start, step, zeros, 0, dweight, place, line, pixel, 3, 3, channels, g.relu != 0
         )
-    return points_to_results(6, 5, sums, start, step, zeros, 0, dweight, place, line, pixel, 5, 5, channels, g.relu != 0)
+    return points_to_results(
+        6, 5, sums, start, step, zeros, 0, dweight, place, line, pixel, 5, 5, channels, g.relu != 0
+    )
 
 
 @helper

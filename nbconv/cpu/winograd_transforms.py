@@ -145,7 +145,22 @@ def _to_points(size, transform, literals, source, target):
 
 @intrinsic(prefer_literal=True)
 def points_to_results(
-    typingctx, points, outputs, source, start, step, bias, channel, out, place, line, pixel, height, width, channels, relu
+    typingctx,
+    points,
+    outputs,
+    source,
+    start,
+    step,
+    bias,
+    channel,
+    out,
+    place,
+    line,
+    pixel,
+    height,
+    width,
+    channels,
+    relu,
 ):
     """Transform products at ``points`` x ``points`` to ``outputs`` x ``outputs`` results (literal numbers).
 
