@@ -76,10 +76,8 @@ def describe(
     geometry["copied"], geometry["strip_width"] = True, across * outputs + rows.reach - 1
     if pool[0]["fused"]:
         geometry["result_height"] = pool[0]["height"]
-    work = (
-        source[0] * rows.count * columns.count * points * points * channels.depth * channels.columns * channels.groups
-    )
-    work //= outputs * outputs
+    pixels, products = source[0] * rows.count * columns.count, channels.depth * channels.columns * channels.groups
+    work = pixels * products * points**2 // outputs**2
     scratch = _cut(geometry, tiles, pool, dtype, serial=work < SERIAL_BELOW)
     weights = buffers(channels, dtype, len(taps), points)
     return Winograd(geometry, tiles, pool, channels, np.array(taps, np.int64), weights, scratch, work)
@@ -254,8 +252,7 @@ def place_results(g, w, block, images, grid, fused, products, count, bias, out, 
                 for c in range(0, columns, g.lanes):
                     here, lanes = tile * g.block + c, min(g.lanes, columns - c)
                     is_finite = write_results(
-                        w, products, here, step, bias, channel + c, out, place + c, (line, pixel), (height, width), lanes,
-                        g.relu != 0,
+                        g, w, products, here, step, bias, channel + c, out, place + c, (line, pixel), (height, width), lanes
                     )  # fmt: skip
                     if not is_finite:
                         window = ((n * down + i) * w.outputs + n * (w.taps - 1)) * g.strip_width + j * w.outputs
@@ -267,9 +264,9 @@ def place_results(g, w, block, images, grid, fused, products, count, bias, out, 
 
 
 @helper
-def write_results(w, products, start, step, bias, channel, out, place, out_steps, size, channels, relu):
+def write_results(g, w, products, start, step, bias, channel, out, place, out_steps, size, channels):
     """Transform the products of one tile, for one vector of channels; return whether all results are finite."""
-    (line, pixel), (height, width) = out_steps, size
+    (line, pixel), (height, width), relu = out_steps, size, g.relu != 0
     if w.points == 4:
         return points_to_results(
             4, 2, products, start, step, bias, channel, out, place, line, pixel, height, width, channels, relu

@@ -1,7 +1,7 @@
 """The gradient of 3 x 3 and 5 x 5 filters at stride 1 by Winograd's algorithm.
 
-The roles are turned round: dy, in tiles of ``outputs`` x ``outputs`` pixels, is the filter, and the weight's gradient is
-the result, of as many points as forward. The images are cut into strips, and strips into a few *pieces* with sums of
+The roles are turned round: dy, in tiles of ``outputs`` x ``outputs`` pixels, is the filter, and the weight's gradient
+is the result, of as many points as forward. The images are cut into strips, and strips into a few *pieces* with sums of
 their own; at each point the values of x and dy are multiplied and summed over the tiles of a strip in registers. The
 pieces are added in order, and transformed to the gradient at the end.
 """
@@ -126,13 +126,8 @@ def bind(w: WinogradGradient, x, dy, dweight, scratch):
     add, combine = (serial(k) if w.work < SERIAL_BELOW else k for k in (sum_values, add_value_sums))
     records, images = (w.geometry, w.gradient, w.tiles, w.sums), (x.reshape(-1), dy.reshape(-1))
     operands = *records, w.offsets, *images, *(scratch[name] for name in w.scratch)
-    results = (
-        *records,
-        *images,
-        np.zeros(w.geometry[0]["out_channels"], x.dtype),
-        scratch["value_sums"],
-        dweight.reshape(-1),
-    )
+    no_bias = np.zeros(w.geometry[0]["out_channels"], x.dtype)
+    results = *records, *images, no_bias, scratch["value_sums"], dweight.reshape(-1)
 
     def run():
         add(*operands)
@@ -233,19 +228,17 @@ def add_pieces(w, s, tile, value_sums):
 @helper
 def write_gradient(g, w, sums, start, step, zeros, dweight, row, filters, channels):
     """Transform the sums of one input channel and a vector of filters; return whether all results are finite."""
-    pixel = g.depth * g.out_channels
-    line, place = w.taps * pixel, row * g.out_channels + filters
+    pixel, size, relu = g.depth * g.out_channels, w.taps, g.relu != 0
+    line, place = size * pixel, row * g.out_channels + filters
     if w.points == 4:
         return points_to_results(
-            4, 3, sums, start, step, zeros, 0, dweight, place, line, pixel, 3, 3, channels, g.relu != 0
+            4, 3, sums, start, step, zeros, 0, dweight, place, line, pixel, size, size, channels, relu
         )
-    if w.taps == 3:
+    if size == 3:
         return points_to_results(
-            6, 3, sums, start, step, zeros, 0, dweight, place, line, pixel, 3, 3, channels, g.relu != 0
+            6, 3, sums, start, step, zeros, 0, dweight, place, line, pixel, size, size, channels, relu
         )
-    return points_to_results(
-        6, 5, sums, start, step, zeros, 0, dweight, place, line, pixel, 5, 5, channels, g.relu != 0
-    )
+    return points_to_results(6, 5, sums, start, step, zeros, 0, dweight, place, line, pixel, size, size, channels, relu)
 
 
 @helper

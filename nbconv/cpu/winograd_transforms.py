@@ -106,7 +106,7 @@ def tile_to_points(typingctx, points, source, start, line, pixel, target, place,
 
 @intrinsic(prefer_literal=True)
 def filter_to_points(typingctx, points, taps, source, start, line, pixel, target, place, step, channels):
-    """Transform ``taps`` x ``taps`` numbers to values at ``points`` x ``points`` (literal numbers); see ``_to_points``."""
+    """Transform ``taps`` x ``taps`` numbers to ``points`` x ``points`` values (literal numbers); see ``_to_points``."""
 
     def transform(v, values):
         return transform_taps(v, points.literal_value, values)

@@ -41,8 +41,8 @@ class Conv2d(Layer):
         Initial weights: a name of ``nbconv.train.initializers``, or the standard deviation of a normal distribution.
     algorithm : "auto", "direct", "winograd" or "im2col"
         How it is computed, on devices that have a choice. ``"winograd"`` (square filters of 3 or 5 at stride and
-        dilation 1) does with a half to a quarter of the multiplications, and rounds some times more: ``"auto"`` takes it
-        where it is faster, for float32.
+        dilation 1) does with a quarter to a half of the multiplications, but rounds more: ``"auto"`` takes it where
+        it is faster, for float32.
     activation, pool
         Set by the engine's rewrites: a ReLU and a max-pool computed in the same kernel.
 
