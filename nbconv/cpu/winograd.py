@@ -140,8 +140,9 @@ def bind(w: Winograd, source, weight, transformed, bias, out, argmax, scratch, *
     argmax = np.empty(0, np.uint8) if argmax is None else argmax
     bias = np.zeros(w.channels.groups * w.channels.columns, source.dtype) if bias is None else bias
     offsets = np.arange(w.channels.depth, dtype=np.int32)
-    filters = w.taps, weight_steps(w.channels, weight, transposed=transposed), weight.reshape(-1), bias
-    operands = w.geometry, w.tiles, w.pool, offsets, source.reshape(-1), transformed.reshape(-1), *filters
+    steps = np.array(weight_steps(w.channels, weight, transposed=transposed))
+    filters = transformed.reshape(-1), bias, w.taps, steps, weight.reshape(-1)
+    operands = w.geometry, w.tiles, w.pool, offsets, source.reshape(-1), *filters
     results = out.reshape(-1), argmax.reshape(-1)
     working = tuple(scratch[name] for name in ("inputs", "data", "products", "results", "rows"))
 
@@ -153,7 +154,7 @@ def bind(w: Winograd, source, weight, transformed, bias, out, argmax, scratch, *
 
 @kernel
 def convolve_tiles(
-    geometry, tiles, pool, offsets, source, transformed, taps, steps, weight, bias, out, argmax, inputs, data, products,
+    geometry, tiles, pool, offsets, source, transformed, bias, taps, steps, weight, out, argmax, inputs, data, products,
     results, rows,
 ):  # fmt: skip
     """Compute all units; each worker has its own of the last five arrays."""
@@ -175,10 +176,10 @@ def convolve_tiles(
             there = results[worker] if p.fused else out
             for block in range(blocks[0], blocks[1]):
                 multiply(g, w, block, count, offsets, data[worker], transformed, products[worker], rows[worker])
-                place_results(
-                    g, w, block, images, grid, (p.fused, *channels), products[worker], count, bias, there,
-                    inputs[worker], taps, steps, weight,
-                )  # fmt: skip
+                places = places_of_results(g, p, images, grid, channels, first_channel(g, block))
+                size = images[1] - images[0], grid[1] - grid[0]
+                filters = bias, taps, steps, weight
+                write_results(g, w, block, size, places, products[worker], filters, inputs[worker], there)
             if p.fused:
                 pool_strip(p, results[worker], images, grid, result_rows, channels, out, argmax, g.lanes)
 
@@ -229,70 +230,72 @@ def multiply(g, w, block, count, offsets, data, transformed, products, rows):
 
 
 @helper
-def place_results(g, w, block, images, grid, fused, products, count, bias, out, strip, taps, steps, weight):
-    """Transform the products of one block to results, and write them where they belong: to ``out``, or to be pooled."""
-    is_fused, first, end = fused
-    channel = first_channel(g, block)
+def places_of_results(g, p, images, grid, channels, channel):
+    """Return where the first result of a strip belongs, and the steps to the next image, row and pixel.
+
+    What is pooled belongs to an array of the strip alone.
+    """
+    pixel = channels[1] - channels[0] if p.fused else g.out_channels
+    row = g.grid_width * pixel
+    if p.fused:
+        return channel - channels[0], (grid[1] - grid[0]) * row, row, pixel
+    image = g.grid_height * row
+    return images[0] * image + grid[0] * row + channel, image, row, pixel
+
+
+@helper
+def write_results(g, w, block, size, places, products, filters, strip, out):
+    """Transform the products of one block to the results of ``size`` (images, rows), and write them to their places."""
     columns = min(g.block, g.columns - block % g.blocks * g.block)
-    if is_fused:
-        pixel = end - first
-        line, image, start = g.grid_width * pixel, (grid[1] - grid[0]) * g.grid_width * pixel, channel - first
-    else:
-        pixel = g.out_channels
-        line, image = g.grid_width * pixel, g.grid_height * g.grid_width * pixel
-        start = images[0] * image + grid[0] * line + channel
-    down, step = (grid[1] - grid[0] + w.outputs - 1) // w.outputs, odd_lines(count * g.block)
-    tile = 0
-    for n in range(images[1] - images[0]):
-        for i in range(down):
-            height = min(w.outputs, grid[1] - grid[0] - i * w.outputs)
-            for j in range(w.across):
-                width = min(w.outputs, g.grid_width - j * w.outputs)
-                place = start + n * image + i * w.outputs * line + j * w.outputs * pixel
+    (images, rows), (start, image, row, pixel) = size, places
+    down = (rows + w.outputs - 1) // w.outputs
+    step, tile = odd_lines(images * down * w.across * g.block), 0
+    for n in range(images):
+        for i in range(0, rows, w.outputs):
+            for j in range(0, g.grid_width, w.outputs):
+                inside = min(w.outputs, rows - i), min(w.outputs, g.grid_width - j)
+                place = start + n * image + i * row + j * pixel
+                window = (n * (down * w.outputs + w.taps - 1) + i) * g.strip_width + j
                 for c in range(0, columns, g.lanes):
-                    here, lanes = tile * g.block + c, min(g.lanes, columns - c)
-                    is_finite = write_results(
-                        g, w, products, here, step, bias, channel + c, out, place + c, (line, pixel), (height, width), lanes
-                    )  # fmt: skip
-                    if not is_finite:
-                        window = ((n * down + i) * w.outputs + n * (w.taps - 1)) * g.strip_width + j * w.outputs
-                        sum_tile_products(
-                            g, w, strip, window * g.channels, taps, steps, weight, bias, channel + c, lanes,
-                            out, place + c, (line, pixel), (height, width),
-                        )  # fmt: skip
+                    here, channel, lanes = tile * g.block + c, first_channel(g, block) + c, min(g.lanes, columns - c)
+                    target = out, place + c, row, pixel
+                    if not write_tile(g, w, (products, here, step), filters, channel, lanes, inside, target):
+                        sum_tile(g, w, strip, window * g.channels, filters, channel, lanes, inside, target)
                 tile += 1
 
 
 @helper
-def write_results(g, w, products, start, step, bias, channel, out, place, out_steps, size, channels):
+def write_tile(g, w, source, filters, channel, channels, size, target):
     """Transform the products of one tile, for one vector of channels; return whether all results are finite."""
-    (line, pixel), (height, width), relu = out_steps, size, g.relu != 0
+    (products, start, step), (out, place, row, pixel), (height, width) = source, target, size
+    bias, relu = filters[0], g.relu != 0
     if w.points == 4:
         return points_to_results(
-            4, 2, products, start, step, bias, channel, out, place, line, pixel, height, width, channels, relu
+            4, 2, products, start, step, bias, channel, out, place, row, pixel, height, width, channels, relu
         )
     if w.outputs == 4:
         return points_to_results(
-            6, 4, products, start, step, bias, channel, out, place, line, pixel, height, width, channels, relu
+            6, 4, products, start, step, bias, channel, out, place, row, pixel, height, width, channels, relu
         )
     return points_to_results(
-        6, 2, products, start, step, bias, channel, out, place, line, pixel, height, width, channels, relu
+        6, 2, products, start, step, bias, channel, out, place, row, pixel, height, width, channels, relu
     )
 
 
 @helper
-def sum_tile_products(g, w, strip, window, taps, steps, weight, bias, channel, columns, out, place, out_steps, size):
+def sum_tile(g, w, strip, window, filters, channel, channels, size, target):
     """Compute the results of one tile as sums of products, which keeps what is not finite where it belongs."""
+    (bias, taps, steps, weight), (out, place, row, pixel) = filters, target
     group = channel // g.columns
-    filters = group * steps[3] + (channel - group * g.columns) * steps[2]
+    first_filter = group * steps[3] + (channel - group * g.columns) * steps[2]
     for i in range(size[0]):
         for j in range(size[1]):
-            for c in range(columns):
+            for c in range(channels):
                 total = np.float64(bias[channel + c])
                 for t in range(len(taps)):
-                    row, column = i + t // w.taps, j + t % w.taps
-                    pixel = window + (row * g.strip_width + column) * g.channels + group * g.depth
-                    tap = filters + c * steps[2] + taps[t] * steps[0]
+                    line, column = i + t // w.taps, j + t % w.taps
+                    source = window + (line * g.strip_width + column) * g.channels + group * g.depth
+                    tap = first_filter + c * steps[2] + taps[t] * steps[0]
                     for k in range(g.depth):
-                        total += np.float64(strip[pixel + k]) * np.float64(weight[tap + k * steps[1]])
-                out[place + i * out_steps[0] + j * out_steps[1] + c] = 0 if g.relu and total <= 0 else total
+                        total += np.float64(strip[source + k]) * np.float64(weight[tap + k * steps[1]])
+                out[place + i * row + j * pixel + c] = 0 if g.relu and total <= 0 else total
