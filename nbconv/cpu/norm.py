@@ -32,7 +32,7 @@ from .channel_lines import (
 )
 from .chunks import build, flat
 from .compile import helper, kernel, sequential
-from .fused_pool import bind_return, pool_record, taps_inside
+from .fused_pool import bind_return, channel_share, pool_record, taps_inside, whole_windows
 from .pool_tiles import find_normalized_winner
 from .vector import lanes
 
@@ -112,21 +112,22 @@ def _normalize_and_pool(x, pool, images, lanes, maps, relu, out, argmax, winners
     """Pool what normalising gives, and keep the position and the value of each window's winner; by rows of windows."""
     for row in prange(images * pool[0].height):
         p = pool[0]
-        n, i = row // p.height, row % p.height
-        line = p.image_width * p.channels
+        n, i, size, kernel_w, width = row // p.height, row % p.height, p.channels, p.kernel_w, p.width
+        line, step, (first_whole, end_whole) = p.image_width * size, p.step_w * size, whole_windows(p)
         top = i * p.step_h - p.pad_top
         r = taps_inside(top, p.kernel_h, 1, p.image_height)
-        for j in range(p.width):
-            left = j * p.step_w - p.pad_left
-            s = taps_inside(left, p.kernel_w, 1, p.image_width)
-            start = (n * p.image_height + top) * line + left * p.channels
-            place = (row * p.width + j) * p.channels
-            for c in range(0, p.channels, lanes):
-                count = min(lanes, p.channels - c)
-                find_normalized_winner(
-                    *(x, start + c, r, s, (line, p.channels), p.kernel_w, count),
-                    *(maps, c, relu, out, argmax, winners, place + c),
-                )
+        first, place = (n * p.image_height + top) * line - p.pad_left * size, row * width * size
+        share = channel_share(size, lanes)
+        for first_channel in range(0, size, share):
+            for j in range(width):
+                s = (0, kernel_w)
+                if j < first_whole or j >= end_whole:
+                    s = taps_inside(j * p.step_w - p.pad_left, kernel_w, 1, p.image_width)
+                for c in range(first_channel, min(size, first_channel + share), lanes):
+                    start, at, count = first + j * step + c, place + j * size + c, min(lanes, size - c)
+                    find_normalized_winner(
+                        x, start, r, s, (line, size), kernel_w, count, maps, c, relu, out, argmax, winners, at
+                    )
 
 
 @kernel

@@ -33,16 +33,13 @@ def find_winner(typingctx, images, start, rows, columns, steps, kernel_w, channe
 
     def generate(context, builder, signature, arguments):
         images_at, start, *window, channels, out_at, argmax_at, place = pointers(context, builder, signature, arguments)
-        v = Vectors(context, builder, images.dtype)
 
-        def find(masks):
-            best, winner = _first_largest(
-                v, (start, *window), lambda offset: v.load(v.at(images_at, offset), masks)
-            )
+        def find(v, masks):
+            best, winner = _first_largest(v, (start, *window), lambda offset: v.load(v.at(images_at, offset), masks))
             v.store(v.get(best), v.at(out_at, place), masks)
             v.store_integers(builder.load(winner), v.at(argmax_at, place), masks)
 
-        v.either(channels, find)
+        _for_channels(context, builder, out.dtype, channels, find)
         return context.get_dummy_value()
 
     return signature, generate
@@ -67,14 +64,12 @@ def find_normalized_winner(
         x_at, start, *window, channels, maps_at, at, relu, out_at, argmax_at, winners_at, place = pointers(
             context, builder, signature, arguments
         )
-        v = Vectors(context, builder, x.dtype)
-        floor = v.floor(relu)
 
-        def find(masks):
+        def find(v, masks):
             centre, scale, shift = (
                 v.load(v.at(pointer, at), masks) for pointer in each_pointer(context, builder, maps, maps_at)
             )
-            kept = v.variables(v.zeros())
+            kept, floor = v.variables(v.zeros()), v.floor(relu)
 
             def normalized(offset):
                 return v.at_least(v.multiply_add(v.subtract(raw(offset), centre), scale, shift), floor)
@@ -90,7 +85,7 @@ def find_normalized_winner(
             v.store(v.get(kept), v.at(winners_at, place), masks)
             v.store_integers(builder.load(winner), v.at(argmax_at, place), masks)
 
-        v.either(channels, find)
+        _for_channels(context, builder, out.dtype, channels, find)
         return context.get_dummy_value()
 
     return signature, generate
@@ -134,10 +129,9 @@ def return_gradient(
         dy_at, out_at, argmax_at, place, relu, scale_at, at, start, *window, channels, gradient_at, add = pointers(
             context, builder, signature, arguments
         )
-        v = Vectors(context, builder, dy.dtype)
-        gated = v.all_lanes(relu, ir.IntType(1))
 
-        def give_back(masks):
+        def give_back(v, masks):
+            gated = v.all_lanes(relu, ir.IntType(1))
             value, result = (v.load(v.at(pointer, place), masks)[0] for pointer in (dy_at, out_at))
             stopped = builder.and_(gated, builder.fcmp_ordered("<=", result, v.all_lanes(0.0)))
             value = builder.select(stopped, v.all_lanes(0.0), value)
@@ -155,16 +149,40 @@ def return_gradient(
 
             _visit_taps(builder, start, *window, visit)
 
-        v.either(channels, give_back)
+        _for_channels(context, builder, dy.dtype, channels, give_back)
         return context.get_dummy_value()
 
     return signature, generate
 
 
+def _for_channels(context, builder, dtype, channels, write_code):
+    """Write code, ``write_code(vectors, masks)``, for a vector full of channels, for half of one, and for any part.
+
+    Where pixels lie closer than a vector is long, one that is masked would have to wait for the store before it.
+    """
+    whole, half = (Vectors(context, builder, dtype, halves=halves) for halves in (1, 2))
+
+    def fills(v):
+        return builder.icmp_signed("==", channels, v.integer(v.lanes))
+
+    with builder.if_else(fills(whole)) as (yes, no):
+        with yes:
+            write_code(whole, None)
+        with no, builder.if_else(fills(half)) as (is_half, is_part):
+            with is_half:
+                write_code(half, None)
+            with is_part:
+                write_code(whole, whole.masks(channels))
+
+
+def _both(builder, pair):
+    return [builder.extract_value(pair, i) for i in range(2)]
+
+
 def _visit_taps(builder, start, rows, columns, steps, kernel_w, visit):
     """Write ``visit(offset, position, is_first)`` for each tap in the image, in scan order."""
-    first_row, end_row, first_column, end_column, row_step, column_step = (
-        builder.extract_value(pair, i) for pair in (rows, columns, steps) for i in range(2)
+    (first_row, end_row), (first_column, end_column), (row_step, column_step) = (
+        _both(builder, pair) for pair in (rows, columns, steps)
     )
 
     def offset_of(r, s):
