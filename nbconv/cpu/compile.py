@@ -22,7 +22,7 @@ import platformdirs
 FASTMATH = {"contract", "reassoc", "nsz", "arcp", "afn"}
 """All liberties that leave NaN and infinity alone; ``fastmath=True`` would let a maximum lose a NaN."""
 
-OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "boundscheck": False}
+OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "boundscheck": False, "_nrt": False}
 
 
 class CacheWarning(UserWarning):

@@ -1,9 +1,15 @@
-"""A max-pool behind a convolution: forward, strips of its output are pooled while they are in the cache."""
+"""Max-pools: strips of images are pooled, by themselves or while a convolution has them in the cache; and the way back.
+
+Backward, images are cut into *bands* of rows, each done by one thread, so that nothing races: it prepares its rows, then
+adds to them what comes back from all windows that see them, be it with some of their taps.
+"""
 
 from __future__ import annotations
 
+import numpy as np
 from numba import prange
 
+from .channel_lines import block_columns, map_stretches
 from .chunks import build
 from .compile import helper, kernel
 from .memory import clear
@@ -48,6 +54,24 @@ def taps_inside(first_pixel, kernel, dilation, size):
 
 
 @helper
+def whole_windows(p):
+    """Return which columns of windows (first, end) have all their taps in the image."""
+    reach = (p.kernel_w - 1) * p.dilation_w
+    first = min(p.width, (p.pad_left + p.step_w - 1) // p.step_w)
+    room = p.image_width - 1 - reach + p.pad_left
+    return first, max(first, min(p.width, room // p.step_w + 1 if room >= 0 else 0))
+
+
+@helper
+def channel_share(channels, lanes):
+    """Return how many channels of all windows of a row are done before the next ones: all, if they fill vectors.
+
+    Vectors that are not full reach beyond their pixel, and those of the next one would have to wait for them.
+    """
+    return channels if channels % lanes == 0 else lanes
+
+
+@helper
 def pool_strip(p, strip, images, rows, result_rows, channels, out, argmax, lanes):
     """Pool a strip of convolution rows into ``out``, and the position of each winner in its window into ``argmax``.
 
@@ -55,68 +79,101 @@ def pool_strip(p, strip, images, rows, result_rows, channels, out, argmax, lanes
     """
     size = channels[1] - channels[0]
     line = p.image_width * size
+    kernel_w, step, width, places = p.kernel_w, p.step_w * size, p.width, p.channels
+    steps, (first_whole, end_whole) = (p.dilation_h * line, p.dilation_w * size), whole_windows(p)
+    share = channel_share(size, lanes)
     for n in range(images[0], images[1]):
         image = ((n - images[0]) * (rows[1] - rows[0]) - rows[0]) * line
         for i in range(result_rows[0], result_rows[1]):
             top = i * p.step_h - p.pad_top
             r = taps_inside(top, p.kernel_h, p.dilation_h, p.image_height)
-            for j in range(p.width):
-                left = j * p.step_w - p.pad_left
-                s = taps_inside(left, p.kernel_w, p.dilation_w, p.image_width)
-                start, steps = image + top * line + left * size, (p.dilation_h * line, p.dilation_w * size)
-                place = ((n * p.height + i) * p.width + j) * p.channels + channels[0]
-                for c in range(0, size, lanes):
-                    count = min(lanes, size - c)
-                    find_winner(strip, start + c, r, s, steps, p.kernel_w, count, out, argmax, place + c)
+            first, place = image + top * line - p.pad_left * size, (n * p.height + i) * width * places + channels[0]
+            for first_channel in range(0, size, share):
+                for j in range(width):
+                    s = (0, kernel_w)
+                    if j < first_whole or j >= end_whole:
+                        s = taps_inside(j * p.step_w - p.pad_left, kernel_w, p.dilation_w, p.image_width)
+                    for c in range(first_channel, min(size, first_channel + share), lanes):
+                        start, at, count = first + j * step + c, place + j * places + c, min(lanes, size - c)
+                        find_winner(strip, start, r, s, steps, kernel_w, count, out, argmax, at)
+
+
+BANDS = 64
+"""Into how many bands to cut the images where windows overlap, if that leaves them large enough."""
 
 
 def bind_unpool(pool, relu, dy, out, argmax, gradient):
     """Return the call that computes the gradient of the images that were pooled, through a ReLU where there is one."""
-    images, dy, argmax = gradient.shape[0], dy.reshape(-1), argmax.reshape(-1)
-    record, out = pool_record(pool, gradient.shape), out.reshape(-1) if relu else dy
-    call, gradient = build(unpool, gradient.size), gradient.reshape(-1)
-    width = lanes(dy.dtype)
+    return bind_return(pool, relu, dy, out, argmax, np.ones(gradient.shape[3], gradient.dtype), None, None, gradient)
 
-    def run():
-        call(record, images, relu, width, dy, out, argmax, gradient)
 
-    return run
+def bind_return(pool, relu, dy, out, argmax, scale, x, maps, gradient):
+    """Return the call that gives ``dy * scale`` back to winners, on top of ``(x - centre) * slope + shift``.
+
+    ``maps`` are centre, slope and shift along a line of pixels (``channel_lines.py``); ``None`` stands for zeros.
+    """
+    images, record, follows_x, dtype = gradient.shape[0], pool_record(pool, gradient.shape), x is not None, gradient.dtype
+    sizes = images, _band(record[0], images), lanes(dtype), block_columns(dtype)
+    call, dy, gradient = build(unpool, 4 * gradient.size), dy.reshape(-1), gradient.reshape(-1)
+    out, x, maps = out.reshape(-1) if relu else dy, x.reshape(-1) if follows_x else dy, maps or (scale,) * 3
+    operands = record, sizes, relu, follows_x, dy, out, argmax.reshape(-1), scale, x, maps, gradient
+    return lambda: call(*operands)
+
+
+def _band(p, images):
+    """Return how many rows of windows begin in one band; where bands overlap, they have to be worth it."""
+    earlier = earlier_windows.py_func(p["step_h"], p["kernel_h"], p["dilation_h"])
+    return int(max(4 * earlier, p["height"] * images // BANDS)) if earlier else 1
+
+
+@helper
+def earlier_windows(step, kernel, dilation):
+    """Return how many windows that begin before another one may see where it begins, on one axis."""
+    return (kernel - 1) * dilation // step
 
 
 @kernel
-def unpool(pool, images, relu, lanes, dy, out, argmax, gradient):
-    """Return gradients to winners. Rows of windows that overlap are done by one thread, so that nothing races."""
-    bands = pool[0].height if apart(pool[0].step_h, pool[0].kernel_h, pool[0].dilation_h) else 1
-    for unit in prange(images * bands):
-        p = pool[0]
-        n, band = unit // bands, unit % bands
-        rows = (band, band + 1) if bands > 1 else (0, p.height)
-        first = rows[0] * p.step_h - p.pad_top if band > 0 else 0
-        end = rows[1] * p.step_h - p.pad_top if band + 1 < bands else p.image_height
-        line = p.image_width * p.channels
-        clear(gradient, (n * p.image_height + first) * line, (end - first) * line)
-        for i in range(rows[0], rows[1]):
-            return_row(p, n, i, relu, lanes, dy, out, argmax, gradient)
+def unpool(pool, sizes, relu, follows_x, dy, out, argmax, scale, x, maps, gradient):
+    """Prepare each band of rows, then return gradients to winners among them."""
+    bands = (pool[0].height + sizes[1] - 1) // sizes[1]
+    for unit in prange(sizes[0] * bands):
+        p, band, lanes, block = pool[0], sizes[1], sizes[2], sizes[3]
+        n, first_window = unit // bands, unit % bands * band
+        last_window = min(p.height, first_window + band)
+        first = max(0, first_window * p.step_h - p.pad_top) if first_window > 0 else 0
+        end = max(0, last_window * p.step_h - p.pad_top) if last_window < p.height else p.image_height
+        prepare_rows(p, n, first, end, follows_x, x, block, maps, gradient)
+        earlier = earlier_windows(p.step_h, p.kernel_h, p.dilation_h)
+        add = follows_x or earlier > 0 or earlier_windows(p.step_w, p.kernel_w, p.dilation_w) > 0
+        for i in range(max(0, first_window - earlier), last_window):
+            r = taps_inside(i * p.step_h - p.pad_top - first, p.kernel_h, p.dilation_h, end - first)
+            return_row(p, n, i, r, relu, lanes, dy, out, argmax, scale, gradient, add)
 
 
 @helper
-def apart(step, kernel, dilation):
-    """Tell whether windows do not overlap on one axis."""
-    return step >= (kernel - 1) * dilation + 1
+def prepare_rows(p, n, first, end, follows_x, x, block, maps, gradient):
+    """Fill rows (first, end) of an image with what depends on x, or with zeros."""
+    line = p.image_width * p.channels
+    start, size = (n * p.image_height + first) * line, (end - first) * line
+    if follows_x:
+        map_stretches(x, start, size, block, maps, False, gradient)
+    else:
+        clear(gradient, start, size)
 
 
 @helper
-def return_row(p, n, i, relu, lanes, dy, out, argmax, gradient):
-    """Return the gradients of one row of windows."""
-    line, size = p.image_width * p.channels, p.channels
-    overlap = not (apart(p.step_h, p.kernel_h, p.dilation_h) and apart(p.step_w, p.kernel_w, p.dilation_w))
-    top = i * p.step_h - p.pad_top
-    r = taps_inside(top, p.kernel_h, p.dilation_h, p.image_height)
-    for j in range(p.width):
-        left = j * p.step_w - p.pad_left
-        s = taps_inside(left, p.kernel_w, p.dilation_w, p.image_width)
-        start, steps = (n * p.image_height + top) * line + left * size, (p.dilation_h * line, p.dilation_w * size)
-        place = ((n * p.height + i) * p.width + j) * size
-        for c in range(0, size, lanes):
-            at, count = place + c, min(lanes, size - c)
-            return_gradient(dy, out, argmax, at, relu, start + c, r, s, steps, p.kernel_w, count, gradient, overlap)
+def return_row(p, n, i, r, relu, lanes, dy, out, argmax, scale, gradient, add):
+    """Return the gradients of one row of windows to winners in rows (first, end) ``r`` of their taps."""
+    size, line, kernel_w, width = p.channels, p.image_width * p.channels, p.kernel_w, p.width
+    step, steps, (first_whole, end_whole) = p.step_w * size, (p.dilation_h * line, p.dilation_w * size), whole_windows(p)
+    first = (n * p.image_height + i * p.step_h - p.pad_top) * line - p.pad_left * size
+    place = (n * p.height + i) * width * size
+    share = channel_share(size, lanes)
+    for first_channel in range(0, size, share):
+        for j in range(width):
+            s = (0, kernel_w)
+            if j < first_whole or j >= end_whole:
+                s = taps_inside(j * p.step_w - p.pad_left, kernel_w, p.dilation_w, p.image_width)
+            for c in range(first_channel, min(size, first_channel + share), lanes):
+                start, at, count = first + j * step + c, place + j * size + c, min(lanes, size - c)
+                return_gradient(dy, out, argmax, at, relu, scale, c, start, r, s, steps, kernel_w, count, gradient, add)

@@ -1,11 +1,14 @@
-"""Batch normalisation on the CPU. Arrays are (rows, C): inner loops run over channels.
+"""Batch normalisation on the CPU. Arrays are flat, and taken as lines of some pixels each (``channel_lines.py``).
 
-Statistics are taken in pieces of some rows, in float64. Each piece, while it is in the cache, gives its mean and then
-its squared distance from that mean; pieces are combined in order (Chan, Golub & LeVeque, 1983). That is as exact as two
-passes over the batch, and reads it once.
+Forward, one pass sums the distances of all values from a pivot, and their squares, in float64; ``_settle`` turns such
+sums into statistics and into a map per channel; a second pass applies that map, rectifies, and pools if a pool is
+fused. The pivot is the mean of some of the channel's values: distances from a number near the mean cancel nothing that
+matters (Chan, Golub & LeVeque, 1983).
 
 What is applied per element is an affine map of x - centre, where the centre is the mean rounded to the plan's dtype.
 The difference is exact where it matters, around the mean; what rounding took from the mean is in the shift.
+
+Behind a fused pool, backward sums over the winners alone, which forward has kept.
 """
 
 from __future__ import annotations
@@ -16,60 +19,135 @@ import numpy as np
 from numba import prange
 
 from ..ops.base import Buffer
-from .chunks import build, rows
+from .channel_lines import (
+    STRETCH,
+    add_moments,
+    add_products,
+    block_columns,
+    gradient_rows,
+    line_width,
+    map_stretches,
+    stretch,
+    stretch_count,
+)
+from .chunks import build, flat
 from .compile import helper, kernel, sequential
+from .fused_pool import bind_return, channel_share, pool_record, taps_inside, whole_windows
+from .pool_tiles import find_normalized_winner
+from .vector import lanes
 
-PIECE = 32768
-"""Elements per piece: what stays in a core's second cache between the two passes."""
+PIECES = 64
+"""Into how many pieces a large array is cut; each is summed by itself."""
+
+LEAST = 4096
+"""The fewest numbers of a piece that are worth it."""
 
 
 @kernel
-def _statistics(x, piece_rows, pieces, mean, variance):
-    """Mean and (biased) variance of each channel."""
-    n, channels = x.shape
-    piece_mean, piece_rest, piece_spread = pieces
-    for p in prange(piece_mean.shape[0]):
-        first, last = p * piece_rows, min(n, (p + 1) * piece_rows)
-        _piece_statistics(x, first, last, piece_mean[p], piece_rest[p], piece_spread[p])
-    for c in range(channels):
-        origin, offset, spread = _finite(piece_mean[0, c]), 0.0, 0.0
-        for p in range(piece_mean.shape[0]):
-            offset += (piece_mean[p, c] - origin) * _row_count(p, piece_rows, n)
-        offset /= n
-        for p in range(piece_mean.shape[0]):
-            distance = piece_mean[p, c] - origin - offset
-            spread += piece_spread[p, c] + distance * distance * _row_count(p, piece_rows, n)
-        mean[c] = origin + offset
-        variance[c] = spread / n
+def _sum_moments(x, piece, block, channels, pivots, sums):
+    """Sums over each piece, by channel: of the distances from the channel's pivot, and of their squares."""
+    _choose_pivots(x, block, channels, pivots, sums[0, 0], sums[0, 1])
+    for p in prange(len(sums)):
+        start = p * piece
+        _sum_piece(x, start, min(piece, x.size - start), block, channels, pivots, sums[p, 0], sums[p, 1])
 
 
 @helper
-def _piece_statistics(x, first, last, mean, rest, spread):
-    """Mean, and sum of squared distances from it, of rows ``first`` to ``last``.
-
-    Distances from the exact mean add up to zero: what is left tells how far off the mean is, and corrects it.
-    """
-    channels = x.shape[1]
-    for c in range(channels):
-        mean[c], rest[c], spread[c] = 0, 0, 0
-    for r in range(first, last):
-        for c in range(channels):
-            mean[c] += x[r, c]
-    for c in range(channels):
-        mean[c] /= last - first
-    for r in range(first, last):
-        for c in range(channels):
-            distance = x[r, c] - mean[c]
-            rest[c] += distance
-            spread[c] += distance * distance
-    for c in range(channels):
-        mean[c] += _finite(rest[c] / (last - first))
+def _choose_pivots(x, block, channels, pivots, totals, squares):
+    """Take the mean of the first numbers of each channel for its pivot, or zero where that is not finite."""
+    width = pivots.size
+    for c in range(width):
+        pivots[c] = 0
+    size = min(x.size, max(1, STRETCH // width) * width)
+    _sum_piece(x, 0, size, block, channels, pivots, totals, squares)
+    for c in range(width):
+        mean = totals[c % channels] * channels / size
+        pivots[c] = mean if _is_finite(mean) else 0
 
 
 @helper
-def _finite(value):
-    """The value, or zero where it is none that could be subtracted from another."""
-    return value if _is_finite(value) else 0.0
+def _sum_piece(x, start, size, block, channels, pivots, totals, squares):
+    """The sums over ``size`` numbers from ``start``, where a pixel begins."""
+    width = pivots.size
+    for c in range(width):
+        totals[c], squares[c] = 0, 0
+    for i in range(stretch_count(size, width)):
+        first, rows, end = stretch(i, size, width)
+        for at in range(0, end, block):
+            columns = min(block, end - at)
+            add_moments(x, start + first + at, width, rows, columns, pivots, at, totals, squares)
+    _fold(totals, channels)
+    _fold(squares, channels)
+
+
+@kernel
+def _sum_gradients(dy, x, out, relu, piece, block, mean, centre, sums):
+    """Sums over each piece, by channel: of dy, and of dy * (x - centre); dy counts where the ReLU let it pass."""
+    channels = mean.size
+    for c in range(centre.size):
+        centre[c] = mean[c % channels]
+    for p in prange(len(sums)):
+        width, start = sums.shape[2], p * piece
+        size, totals, products = min(piece, x.size - start), sums[p, 0], sums[p, 1]
+        for c in range(width):
+            totals[c], products[c] = 0, 0
+        for i in range(stretch_count(size, width)):
+            first, rows, end = stretch(i, size, width)
+            for at in range(0, end, block):
+                columns, place = min(block, end - at), start + first + at
+                add_products(dy, x, out, relu, place, width, rows, columns, centre, at, totals, products)
+        _fold(totals, channels)
+        _fold(products, channels)
+
+
+@kernel
+def _normalize(x, piece, block, maps, relu, out):
+    for p in prange((x.size + piece - 1) // piece):
+        size = min(piece, x.size - p * piece)
+        map_stretches(x, p * piece, size, block, maps, relu, out)
+
+
+@kernel
+def _normalize_and_pool(x, pool, images, lanes, maps, relu, out, argmax, winners):
+    """Pool what normalising gives, and keep the position and the value of each window's winner; by rows of windows."""
+    for row in prange(images * pool[0].height):
+        p = pool[0]
+        n, i, size, kernel_w, width = row // p.height, row % p.height, p.channels, p.kernel_w, p.width
+        line, step, (first_whole, end_whole) = p.image_width * size, p.step_w * size, whole_windows(p)
+        top = i * p.step_h - p.pad_top
+        r = taps_inside(top, p.kernel_h, 1, p.image_height)
+        first, place = (n * p.image_height + top) * line - p.pad_left * size, row * width * size
+        share = channel_share(size, lanes)
+        for first_channel in range(0, size, share):
+            for j in range(width):
+                s = (0, kernel_w)
+                if j < first_whole or j >= end_whole:
+                    s = taps_inside(j * p.step_w - p.pad_left, kernel_w, 1, p.image_width)
+                for c in range(first_channel, min(size, first_channel + share), lanes):
+                    start, at, count = first + j * step + c, place + j * size + c, min(lanes, size - c)
+                    find_normalized_winner(
+                        x, start, r, s, (line, size), kernel_w, count, maps, c, relu, out, argmax, winners, at
+                    )
+
+
+@kernel
+def _input_gradient(dy, x, out, relu, follows_x, piece, block, maps, dx):
+    for p in prange((dx.size + piece - 1) // piece):
+        width, start = maps[0].size, p * piece
+        size = min(piece, dx.size - start)
+        for i in range(stretch_count(size, width)):
+            first, rows, end = stretch(i, size, width)
+            for at in range(0, end, block):
+                columns, place = min(block, end - at), start + first + at
+                gradient_rows(dy, x, out, relu, follows_x, place, width, rows, columns, maps, at, dx)
+
+
+@helper
+def _fold(line, channels):
+    """Add up what belongs to the same channel, at the beginning of a line."""
+    for start in range(channels, line.size, channels):
+        for c in range(channels):
+            line[c] += line[start + c]
 
 
 @helper
@@ -78,12 +156,30 @@ def _is_finite(value):
     return abs(value) < np.inf
 
 
-@helper
-def _row_count(piece, piece_rows, n):
-    return min(n, (piece + 1) * piece_rows) - piece * piece_rows
-
-
 @sequential
+def _settle(sums, pivots, n, momentum, running_mean, running_var, mean, variance):
+    """Mean and (biased) variance of each channel from the sums over pieces; the running values move towards them."""
+    _total(sums, mean, variance)
+    for c in range(mean.size):
+        offset = mean[c] / n
+        spread = variance[c] / n - offset * offset
+        mean[c] = pivots[c] + offset
+        variance[c] = 0 if spread < 0 else spread
+    _learn(mean, variance, n, momentum, running_mean, running_var)
+
+
+@helper
+def _total(sums, first, second):
+    """Add up the sums over pieces, in order."""
+    for c in range(first.size):
+        first[c], second[c] = 0, 0
+    for p in range(len(sums)):
+        for c in range(first.size):
+            first[c] += sums[p, 0, c]
+            second[c] += sums[p, 1, c]
+
+
+@helper
 def _learn(mean, variance, n, momentum, running_mean, running_var):
     """Move the running values towards this batch's, where that is finite; the variance learnt is the unbiased one."""
     number = running_mean.dtype.type
@@ -95,6 +191,13 @@ def _learn(mean, variance, n, momentum, running_mean, running_var):
 
 
 @sequential
+def _recall(running_mean, running_var, mean, variance):
+    """Take the running values for the statistics."""
+    for c in range(mean.size):
+        mean[c], variance[c] = running_mean[c], running_var[c]
+
+
+@sequential
 def _forward_map(mean, variance, eps, weight, bias, inv_std, maps):
     """out = (x - centre) * scale + shift."""
     centre, scale, shift = maps
@@ -103,149 +206,126 @@ def _forward_map(mean, variance, eps, weight, bias, inv_std, maps):
         centre[c] = mean[c]
         scale[c] = inv_std[c] * weight[c]
         shift[c] = bias[c] - (mean[c] - centre[c]) * inv_std[c] * weight[c]
+    _repeat(maps, mean.size)
 
 
 @sequential
-def _scale(values, factors, out):
-    for c in range(out.size):
-        out[c] = values[c] * factors[c]
-
-
-@sequential
-def _backward_map(mean, inv_std, weight, sums, n, maps):
-    """dx = (dy - shift - (x - centre) * slope) * scale: the batch's mean and variance depend on x too."""
-    total, product = sums
+def _backward_map(sums, mean, inv_std, weight, n, totals, maps, dweight, dbias):
+    """dx = dy * scale + (x - centre) * slope + shift: the batch's mean and variance depend on x too."""
     centre, scale, slope, shift = maps
+    total, product = totals
+    _total(sums, total, product)
     for c in range(mean.size):
+        product[c] -= total[c] * (mean[c] - centre[c])
+        dweight[c], dbias[c] = product[c] * inv_std[c], total[c]
+        factor = inv_std[c] * weight[c]
         along = inv_std[c] * inv_std[c] * product[c] / n
-        centre[c] = mean[c]
-        scale[c] = inv_std[c] * weight[c]
-        slope[c] = along
-        shift[c] = total[c] / n - (mean[c] - centre[c]) * along
+        scale[c] = factor
+        slope[c] = -along * factor
+        shift[c] = ((mean[c] - centre[c]) * along - total[c] / n) * factor
+    _repeat((scale, slope, shift), mean.size)
 
 
-@kernel
-def _normalize(x, piece_rows, maps, relu, out):
-    n, channels = x.shape
-    centre, scale, shift = maps
-    zero = out.dtype.type(0)
-    for p in prange((n + piece_rows - 1) // piece_rows):
-        for r in range(p * piece_rows, min(n, (p + 1) * piece_rows)):
-            for c in range(channels):
-                y = (x[r, c] - centre[c]) * scale[c] + shift[c]
-                out[r, c] = zero if relu & (y <= zero) else y
+@helper
+def _repeat(maps, channels):
+    """Repeat what the first pixel of a line has for the others."""
+    for line in maps:
+        for c in range(channels, line.size):
+            line[c] = line[c - channels]
 
 
-@kernel
-def _gradient_sums(dy, x, out, relu, mean, piece_rows, pieces, sums):
-    """Sums of dy and of dy * (x - mean) for each channel; dy counts where the ReLU let it pass."""
-    n, channels = x.shape
-    (piece_total, piece_product), (total, product) = pieces, sums
-    zero = dy.dtype.type(0)
-    for p in prange(piece_total.shape[0]):
-        for c in range(channels):
-            piece_total[p, c], piece_product[p, c] = 0, 0
-        for r in range(p * piece_rows, min(n, (p + 1) * piece_rows)):
-            for c in range(channels):
-                g = zero if relu & (out[r, c] <= zero) else dy[r, c]
-                piece_total[p, c] += g
-                piece_product[p, c] += g * (x[r, c] - mean[c])
-    for c in range(channels):
-        total[c], product[c] = 0, 0
-    for p in range(piece_total.shape[0]):
-        for c in range(channels):
-            total[c] += piece_total[p, c]
-            product[c] += piece_product[p, c]
-
-
-@kernel
-def _input_gradient(dy, x, out, relu, training, piece_rows, maps, dx):
-    n, channels = x.shape
-    centre, scale, slope, shift = maps
-    zero = dx.dtype.type(0)
-    for p in prange((n + piece_rows - 1) // piece_rows):
-        for r in range(p * piece_rows, min(n, (p + 1) * piece_rows)):
-            for c in range(channels):
-                g = zero if relu & (out[r, c] <= zero) else dy[r, c]
-                through_statistics = shift[c] + (x[r, c] - centre[c]) * slope[c]
-                dx[r, c] = (g - through_statistics if training else g) * scale[c]
-
-
-def batch_norm(op, x, weight, bias, running_mean, running_var, *, out, mean, inv_std, scratch):
-    x, out = rows(x), rows(out)
-    n, channels = x.shape
+def batch_norm(op, x, weight, bias, running_mean, running_var, *, out, mean, inv_std, argmax, winners, scratch):
+    measure = _bind_measure(op, x, running_mean, running_var, mean, scratch)
+    channels = x.shape[-1]
     weight, bias = _or_constant(weight, 1, x), _or_constant(bias, 0, x)
-    normalize, piece_rows, relu = build(_normalize, 2 * x.size), _piece_rows(channels), op.activation == "relu"
-    variance, maps = scratch["variance"], tuple(scratch["maps"])
-
-    if op.training:
-        statistics, pieces = build(_statistics, 2 * x.size), tuple(scratch["pieces"])
-
-        def measure():
-            statistics(x, piece_rows, pieces, mean, variance)
-            _learn(mean, variance, n, float(op.momentum), running_mean, running_var)
+    variance, maps, eps, relu = scratch["variance"], tuple(scratch["maps"]), float(op.eps), op.activation == "relu"
+    if op.pool:
+        apply, record = build(_normalize_and_pool, 4 * x.size), pool_record(op.pool, x.shape)
+        operands = flat(x), record, len(x), lanes(x.dtype), maps, relu, flat(out), flat(argmax), flat(winners)
     else:
-
-        def measure():
-            np.copyto(mean, running_mean)
-            np.copyto(variance, running_var)
+        apply = build(_normalize, 2 * x.size)
+        operands = flat(x), _piece(x.size, maps[0].size), block_columns(x.dtype), maps, relu, flat(out)
 
     def run():
         measure()
-        _forward_map(mean, variance, float(op.eps), weight, bias, inv_std, maps)
-        normalize(x, piece_rows, maps, relu, out)
+        _forward_map(mean, variance, eps, weight, bias, inv_std, maps)
+        apply(*operands)
 
     return run
 
 
-def batch_norm_backward(op, dy, x, weight, out, mean, inv_std, *, dx, dweight, dbias, scratch):
-    dy, x = rows(dy), rows(x)
-    n, channels = x.shape
-    relu, piece_rows = op.activation == "relu", _piece_rows(channels)
-    out = rows(out) if relu else dy  # not looked at
-    weight = _or_constant(weight, 1, x)
-    gradient_sums = build(_gradient_sums, 3 * x.size)
-    pieces, sums, maps = (tuple(scratch[name]) for name in ("pieces", "sums", "maps"))
+def _bind_measure(op, x, running_mean, running_var, mean, scratch):
+    """Return the call that computes the mean and the variance that forward uses."""
+    variance = scratch["variance"]
+    if not op.training:
+        return lambda: _recall(running_mean, running_var, mean, variance)
+    call, n, momentum = build(_sum_moments, 2 * x.size), x.size // x.shape[-1], float(op.momentum)
+    sums, pivots, block = scratch["sums"], scratch["pivots"], block_columns(x.dtype)
+    channels, piece, x = x.shape[-1], _piece(x.size, pivots.size), flat(x)
 
-    wanted = [(sums[1], inv_std, dweight), (sums[0], np.ones(channels), dbias)]
-    wanted = [each for each in wanted if each[-1] is not None]
+    def measure():
+        call(x, piece, block, channels, pivots, sums)
+        _settle(sums, pivots, n, momentum, running_mean, running_var, mean, variance)
 
-    def run_sums():
-        gradient_sums(dy, x, out, relu, mean, piece_rows, pieces, sums)
-        for total, factor, gradient in wanted:
-            _scale(total, factor, gradient)
+    return measure
+
+
+def batch_norm_backward(op, dy, x, weight, out, mean, inv_std, argmax, winners, *, dx, dweight, dbias, scratch):
+    channels, n, relu = x.shape[-1], x.size // x.shape[-1], op.activation == "relu"
+    dweight, dbias = (np.empty(channels) if gradient is None else gradient for gradient in (dweight, dbias))
+    maps, totals, sums = tuple(scratch["maps"]), tuple(scratch["totals"]), scratch["sums"]
+    seen, weight = winners if op.pool else x, _or_constant(weight, 1, x)
+    gate = out if relu else dy  # not looked at
+    add_up, piece, block = build(_sum_gradients, 3 * seen.size), _piece(seen.size, maps[0].size), block_columns(x.dtype)
+    operands = flat(dy), flat(seen), flat(gate), relu, piece, block, mean, maps[0], sums
+
+    def sum_up():
+        add_up(*operands)
+        _backward_map(sums, mean, inv_std, weight, n, totals, maps, dweight, dbias)
 
     if dx is None:
-        return run_sums
-    input_gradient, dx = build(_input_gradient, 3 * x.size), rows(dx)
+        return sum_up
+    spread = _bind_input_gradient(op, dy, x, gate, argmax, maps, dx)
 
     def run():
-        run_sums()
-        _backward_map(mean, inv_std, weight, sums, n, maps)
-        input_gradient(dy, x, out, relu, op.training, piece_rows, maps, dx)
+        sum_up()
+        spread()
 
     return run
+
+
+def _bind_input_gradient(op, dy, x, gate, argmax, maps, dx):
+    relu, (centre, scale, slope, shift) = op.activation == "relu", maps
+    if op.pool:
+        through_statistics = (x, (centre, slope, shift)) if op.training else (None, None)
+        return bind_return(op.pool, relu, dy, gate, argmax, scale, *through_statistics, dx)
+    call, piece, block = build(_input_gradient, 3 * x.size), _piece(x.size, centre.size), block_columns(x.dtype)
+    operands = flat(dy), flat(x), flat(gate), relu, op.training, piece, block, maps, flat(dx)
+    return lambda: call(*operands)
 
 
 def forward_scratch(op, dtype, x):
-    pieces = {"pieces": _pieces(3, x)} if op.training else {}
-    return {"variance": Buffer((x[-1],), "float64"), "maps": Buffer((3, x[-1]), dtype), **pieces}
+    width = line_width(x[-1], dtype)
+    sums = {"pivots": Buffer((width,), "float64"), "sums": _sums(prod(x), width)} if op.training else {}
+    return {"variance": Buffer((x[-1],), "float64"), "maps": Buffer((3, width), dtype), **sums}
 
 
 def backward_scratch(op, dtype, x):
-    return {"sums": Buffer((2, x[-1]), "float64"), "maps": Buffer((4, x[-1]), dtype), "pieces": _pieces(2, x)}
+    width = line_width(x[-1], dtype)
+    sums = {"totals": Buffer((2, x[-1]), "float64"), "sums": _sums(prod(op.out_shape(x)), width)}
+    return {"maps": Buffer((4, width), dtype), **sums}
 
 
-def _piece_rows(channels):
-    return max(1, PIECE // channels)
+def _piece(size, width):
+    """Return the numbers of a piece: whole lines."""
+    return -(-max(LEAST, size // PIECES) // width) * width
 
 
-def _pieces(count, x):
-    """So many numbers per piece and channel."""
-    *leading, channels = x
-    return Buffer((count, -(-prod(leading) // _piece_rows(channels)), channels), "float64")
+def _sums(size, width):
+    """Two sums for each piece and column."""
+    return Buffer((-(-size // _piece(size, width)), 2, width), "float64")
 
 
 def _or_constant(param, value, x):
     """The parameter, or what stands for it in an op that has none."""
-    return np.full(x.shape[1], value, x.dtype) if param is None else param
+    return np.full(x.shape[-1], value, x.dtype) if param is None else param

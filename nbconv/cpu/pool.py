@@ -10,78 +10,21 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from .chunks import build
+from .chunks import build, flat
 from .compile import helper, kernel
 from .device import empty
+from .fused_pool import bind_unpool, pool_record, pool_strip
+from .vector import lanes
 
 
 @kernel
-def _max_pool2d(x, window, out, argmax):
-    n_out, h_out, w_out, channels = out.shape
-    height, width = x.shape[1], x.shape[2]
-    kh, kw, sh, sw, dh, dw, top, left = window
-    for row in prange(n_out * h_out):
-        n, i = row // h_out, row % h_out
-        for j in range(w_out):
-            first = True
-            for a in range(kh):
-                h = i * sh - top + a * dh
-                if h < 0 or h >= height:
-                    continue
-                for b in range(kw):
-                    w = j * sw - left + b * dw
-                    if w < 0 or w >= width:
-                        continue
-                    if first:
-                        _take(x, h, w, a * kw + b, n, i, j, out, argmax)
-                        first = False
-                    else:
-                        _challenge(x, h, w, a * kw + b, n, i, j, out, argmax)
-            if first:  # a dilated window can see nothing but border
-                for c in range(channels):
-                    out[n, i, j, c] = -np.inf
-                    argmax[n, i, j, c] = 0
-
-
-@helper
-def _take(x, h, w, position, n, i, j, out, argmax):
-    """Let the pixel (h, w) be the maximum of window (i, j)."""
-    for c in range(x.shape[3]):
-        out[n, i, j, c] = x[n, h, w, c]
-        argmax[n, i, j, c] = position
-
-
-@helper
-def _challenge(x, h, w, position, n, i, j, out, argmax):
-    """Let the pixel win where it is larger, or the first NaN. Both outcomes are stored: a select, no branch."""
-    for c in range(x.shape[3]):
-        value, best = x[n, h, w, c], out[n, i, j, c]
-        wins = (not value <= best) & (best == best)
-        out[n, i, j, c] = value if wins else best
-        argmax[n, i, j, c] = position if wins else argmax[n, i, j, c]
-
-
-@kernel
-def _max_pool2d_backward(dy, argmax, window, dx):
-    h_out, w_out = dy.shape[1], dy.shape[2]
-    n_in, height, width, channels = dx.shape
-    kh, kw, sh, sw, dh, dw, top, left = window
-    zero = dx.dtype.type(0)
-    for row in prange(n_in * height):
-        n, h = row // height, row % height
-        _zero_row(dx, n, h)
-        for a in range(kh):
-            i = _window_seeing(h, a, sh, dh, top, h_out)
-            if i < 0:
-                continue
-            for j in range(w_out - 1, -1, -1):
-                for b in range(kw):
-                    w = j * sw - left + b * dw
-                    if w < 0 or w >= width:
-                        continue
-                    for c in range(channels):
-                        won = argmax[n, i, j, c] == a * kw + b
-                        dx[n, h, w, c] += dy[n, i, j, c] if won else zero
+def _max_pool2d(x, pool, images, lanes, out, argmax):
+    for row in prange(images * pool[0].height):
+        p = pool[0]
+        n, i = row // p.height, row % p.height
+        size = p.image_height * p.image_width * p.channels
+        image, rows, channels = x[n * size : (n + 1) * size], (0, p.image_height), (0, p.channels)
+        pool_strip(p, image, (n, n + 1), rows, (i, i + 1), channels, out, argmax, lanes)
 
 
 @kernel
@@ -165,21 +108,17 @@ def _global_avg_pool2d_backward(dy, dx):
 
 
 def max_pool2d(op, x, *, out, argmax):
-    call, window = build(_max_pool2d, 4 * x.size), _window(op, x.shape)
+    call, record, images, width = build(_max_pool2d, 4 * x.size), pool_record(op, x.shape), len(x), lanes(x.dtype)
+    x, out, argmax = flat(x), flat(out), flat(argmax)
 
     def run():
-        call(x, window, out, argmax)
+        call(x, record, images, width, out, argmax)
 
     return run
 
 
 def max_pool2d_backward(op, dy, argmax, *, dx):
-    call, window = build(_max_pool2d_backward, 4 * dx.size), _window(op, dx.shape)
-
-    def run():
-        call(dy, argmax, window, dx)
-
-    return run
+    return bind_unpool(op, False, dy, None, argmax, dx)
 
 
 def avg_pool2d(op, x, *, out):

@@ -6,14 +6,17 @@ Those with r from ``rows[0]`` to ``rows[1]`` and s from ``columns[0]`` to ``colu
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from itertools import product
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .vectors import Vectors, pointers
+from .vectors import Vectors, each_pointer, pointers
+
+UNROLLED = (2, 3)
+"""Sizes of square windows, as most are, whose taps are written out where all are in the image."""
 
 _POSITION = ir.IntType(32)
 _PAIR = types.UniTuple(types.intp, 2)
@@ -30,83 +33,191 @@ def find_winner(typingctx, images, start, rows, columns, steps, kernel_w, channe
 
     def generate(context, builder, signature, arguments):
         images_at, start, *window, channels, out_at, argmax_at, place = pointers(context, builder, signature, arguments)
-        v = Vectors(context, builder, images.dtype)
-        best, winner = v.variables([v.all_lanes(float("-inf")), ir.Constant(_positions(v), None)])
 
-        def find(masks):
-            with _taps(builder, start, *window) as (offset, position, is_first):
-                value, now = v.load(v.at(images_at, offset), masks)[0], builder.load(best)
-                either_is_nan_or_larger = builder.fcmp_unordered(">", value, now)
-                wins = builder.and_(either_is_nan_or_larger, builder.fcmp_ordered("ord", now, now))
-                position = v.all_lanes(position, _POSITION)
-                before = builder.select(is_first, position, builder.load(winner))
-                builder.store(builder.select(wins, value, now), best)
-                builder.store(builder.select(wins, position, before), winner)
-            v.store([builder.load(best)], v.at(out_at, place), masks)
+        def find(v, masks):
+            best, winner = _first_largest(v, (start, *window), lambda offset: v.load(v.at(images_at, offset), masks))
+            v.store(v.get(best), v.at(out_at, place), masks)
             v.store_integers(builder.load(winner), v.at(argmax_at, place), masks)
 
-        v.either(channels, find)
+        _for_channels(context, builder, out.dtype, channels, find)
         return context.get_dummy_value()
 
     return signature, generate
 
 
 @intrinsic
-def return_gradient(
-    typingctx, dy, out, argmax, place, relu, start, rows, columns, steps, kernel_w, channels, gradient, overlap
+def find_normalized_winner(
+    typingctx, x, start, rows, columns, steps, kernel_w, channels, maps, at, relu, out, argmax, winners, place
 ):
-    """Give ``dy[place]`` to the winner of the window and zero to the others, for ``channels`` channels.
+    """Write the maximum of a window of ``(x - centre) * scale + shift``, with ``relu`` of its positive part.
 
-    With ``relu``, only where ``out[place]`` is not zero or less. With ``overlap``, add to what ``gradient`` has.
+    As ``find_winner``; ``maps`` are centre, scale and shift, for channels from ``at``, and the winner's x goes to
+    ``winners[place]``. The window has at least one tap in the image.
     """
-    integer, flag = types.intp, types.boolean
+    integer = types.intp
     signature = types.void(
-        *(dy, out, argmax, integer, flag), *(integer, _PAIR, _PAIR, _PAIR, integer, integer), gradient, flag
+        *(x, integer, _PAIR, _PAIR, _PAIR, integer, integer),
+        *(maps, integer, types.boolean, out, argmax, winners, integer),
     )
 
     def generate(context, builder, signature, arguments):
-        dy_at, out_at, argmax_at, place, relu, start, *window, channels, gradient_at, overlap = pointers(
+        x_at, start, *window, channels, maps_at, at, relu, out_at, argmax_at, winners_at, place = pointers(
             context, builder, signature, arguments
         )
-        v = Vectors(context, builder, dy.dtype)
-        gated = v.all_lanes(relu, ir.IntType(1))
 
-        def give_back(masks):
-            value, result = (v.load(v.at(pointer, place), masks)[0] for pointer in (dy_at, out_at))
-            stopped = builder.and_(gated, builder.fcmp_ordered("<=", result, v.all_lanes(0.0)))
-            value = builder.select(stopped, v.all_lanes(0.0), value)
-            winner = v.load_integers(v.at(argmax_at, place), masks)
-            with _taps(builder, start, *window) as (offset, position, _):
-                pixel, position = v.at(gradient_at, offset), v.all_lanes(position, _POSITION)
-                share = v.variables(
-                    [builder.select(builder.icmp_signed("==", winner, position), value, v.all_lanes(0.0))]
-                )
-                with builder.if_then(overlap):
-                    v.set(share, v.add(v.load(pixel, masks), v.get(share)))
-                v.store(v.get(share), pixel, masks)
+        def find(v, masks):
+            centre, scale, shift = (
+                v.load(v.at(pointer, at), masks) for pointer in each_pointer(context, builder, maps, maps_at)
+            )
+            kept, floor = v.variables(v.zeros()), v.floor(relu)
 
-        v.either(channels, give_back)
+            def normalized(offset):
+                return v.at_least(v.multiply_add(v.subtract(raw(offset), centre), scale, shift), floor)
+
+            def raw(offset):
+                return v.load(v.at(x_at, offset), masks)
+
+            def keep(offset, wins):
+                v.set(kept, v.choose(wins, raw(offset), v.get(kept)))
+
+            best, winner = _first_largest(v, (start, *window), normalized, keep)
+            v.store(v.get(best), v.at(out_at, place), masks)
+            v.store(v.get(kept), v.at(winners_at, place), masks)
+            v.store_integers(builder.load(winner), v.at(argmax_at, place), masks)
+
+        _for_channels(context, builder, out.dtype, channels, find)
         return context.get_dummy_value()
 
     return signature, generate
 
 
-@contextmanager
-def _taps(builder, start, rows, columns, steps, kernel_w):
-    """Yield offset and position of each tap in the image, and whether it is the first."""
-    first_row, end_row, first_column, end_column, row_step, column_step = (
-        builder.extract_value(pair, i) for pair in (rows, columns, steps) for i in range(2)
+def _first_largest(v, window, read, on_win=None):
+    """Return variables with the first largest of ``read(offset)`` over the taps of a window, and its position."""
+    builder = v.builder
+    best = v.variables([v.all_lanes(float("-inf"))])
+    (winner,) = v.variables([ir.Constant(ir.VectorType(_POSITION, v.lanes), None)])
+
+    def visit(offset, position, is_first):
+        (value,), (now,) = read(offset), v.get(best)
+        either_is_nan_or_larger = builder.fcmp_unordered(">", value, now)
+        wins = builder.and_(either_is_nan_or_larger, builder.fcmp_ordered("ord", now, now))
+        wins = builder.or_(wins, v.all_lanes(is_first, ir.IntType(1)))
+        builder.store(builder.select(wins, v.all_lanes(position, _POSITION), builder.load(winner)), winner)
+        v.set(best, [builder.select(wins, value, now)])
+        if on_win:
+            on_win(offset, wins)
+
+    _visit_taps(builder, *window, visit)
+    return best, winner
+
+
+@intrinsic
+def return_gradient(
+    typingctx, dy, out, argmax, place, relu, scale, at, start, rows, columns, steps, kernel_w, channels, gradient, add
+):
+    """Give ``dy[place] * scale[at]`` to the winner of the window and zero to the others, for ``channels`` channels.
+
+    With ``relu``, only where ``out[place]`` is not zero or less. With ``add``, add to what ``gradient`` has.
+    """
+    integer, flag = types.intp, types.boolean
+    signature = types.void(
+        *(dy, out, argmax, integer, flag, scale, integer),
+        *(integer, _PAIR, _PAIR, _PAIR, integer, integer, gradient, flag),
     )
-    with (
-        cgutils.for_range(builder, end_row, start=first_row) as row,
-        cgutils.for_range(builder, end_column, start=first_column) as column,
-    ):
-        r, s = row.index, column.index
-        offset = builder.add(start, builder.add(builder.mul(r, row_step), builder.mul(s, column_step)))
-        position = builder.add(builder.mul(r, kernel_w), s)
-        is_first = builder.and_(builder.icmp_signed("==", r, first_row), builder.icmp_signed("==", s, first_column))
-        yield offset, builder.trunc(position, _POSITION), is_first
+
+    def generate(context, builder, signature, arguments):
+        dy_at, out_at, argmax_at, place, relu, scale_at, at, start, *window, channels, gradient_at, add = pointers(
+            context, builder, signature, arguments
+        )
+
+        def give_back(v, masks):
+            gated = v.all_lanes(relu, ir.IntType(1))
+            value, result = (v.load(v.at(pointer, place), masks)[0] for pointer in (dy_at, out_at))
+            stopped = builder.and_(gated, builder.fcmp_ordered("<=", result, v.all_lanes(0.0)))
+            value = builder.select(stopped, v.all_lanes(0.0), value)
+            value = builder.fmul(value, v.load(v.at(scale_at, at), masks)[0])
+            winner = v.load_integers(v.at(argmax_at, place), masks)
+
+            def visit(offset, position, _):
+                pixel, position = v.at(gradient_at, offset), v.all_lanes(position, _POSITION)
+                share = v.variables(
+                    [builder.select(builder.icmp_signed("==", winner, position), value, v.all_lanes(0.0))]
+                )
+                with builder.if_then(add):
+                    v.set(share, v.add(v.load(pixel, masks), v.get(share)))
+                v.store(v.get(share), pixel, masks)
+
+            _visit_taps(builder, start, *window, visit)
+
+        _for_channels(context, builder, dy.dtype, channels, give_back)
+        return context.get_dummy_value()
+
+    return signature, generate
 
 
-def _positions(v):
-    return ir.VectorType(_POSITION, v.lanes)
+def _for_channels(context, builder, dtype, channels, write_code):
+    """Write code, ``write_code(vectors, masks)``, for a vector full of channels, for half of one, and for any part.
+
+    Where pixels lie closer than a vector is long, one that is masked would have to wait for the store before it.
+    """
+    whole, half = (Vectors(context, builder, dtype, halves=halves) for halves in (1, 2))
+
+    def fills(v):
+        return builder.icmp_signed("==", channels, v.integer(v.lanes))
+
+    with builder.if_else(fills(whole)) as (yes, no):
+        with yes:
+            write_code(whole, None)
+        with no, builder.if_else(fills(half)) as (is_half, is_part):
+            with is_half:
+                write_code(half, None)
+            with is_part:
+                write_code(whole, whole.masks(channels))
+
+
+def _both(builder, pair):
+    return [builder.extract_value(pair, i) for i in range(2)]
+
+
+def _visit_taps(builder, start, rows, columns, steps, kernel_w, visit):
+    """Write ``visit(offset, position, is_first)`` for each tap in the image, in scan order."""
+    (first_row, end_row), (first_column, end_column), (row_step, column_step) = (
+        _both(builder, pair) for pair in (rows, columns, steps)
+    )
+
+    def offset_of(r, s):
+        return builder.add(start, builder.add(builder.mul(r, row_step), builder.mul(s, column_step)))
+
+    def is_whole(size):
+        wanted = ((first_row, 0), (end_row, size), (first_column, 0), (end_column, size), (kernel_w, size))
+        equal = [builder.icmp_signed("==", value, ir.Constant(value.type, number)) for value, number in wanted]
+        while len(equal) > 1:
+            equal.append(builder.and_(equal.pop(0), equal.pop(0)))
+        return equal[0]
+
+    def unroll(size):
+        for r, s in product(range(size), range(size)):
+            offset = offset_of(*(ir.Constant(start.type, tap) for tap in (r, s)))
+            visit(offset, ir.Constant(_POSITION, r * size + s), ir.Constant(ir.IntType(1), r == s == 0))
+
+    def loop():
+        with (
+            cgutils.for_range(builder, end_row, start=first_row) as row,
+            cgutils.for_range(builder, end_column, start=first_column) as column,
+        ):
+            r, s = row.index, column.index
+            position = builder.add(builder.mul(r, kernel_w), s)
+            is_first = builder.and_(builder.icmp_signed("==", r, first_row), builder.icmp_signed("==", s, first_column))
+            visit(offset_of(r, s), builder.trunc(position, _POSITION), is_first)
+
+    def choose(sizes):
+        if not sizes:
+            loop()
+            return
+        with builder.if_else(is_whole(sizes[0])) as (whole, other):
+            with whole:
+                unroll(sizes[0])
+            with other:
+                choose(sizes[1:])
+
+    choose(UNROLLED)

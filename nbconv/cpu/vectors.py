@@ -34,9 +34,9 @@ class Vectors:
     A row is a list of vectors. Masks are a list too, and tell which lanes of each vector count.
     """
 
-    def __init__(self, context, builder, dtype, count=1):
+    def __init__(self, context, builder, dtype, count=1, *, halves=1):
         self.builder = builder
-        self.lanes = lanes(str(dtype))
+        self.lanes = lanes(str(dtype)) // halves
         self.count = count
         self.columns = self.lanes * count
         self.type = ir.VectorType(context.get_value_type(dtype), self.lanes)
@@ -212,6 +212,39 @@ class Vectors:
     def _declare(self, name, returns, arguments):
         return cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(returns, arguments), name)
 
+    # Rows that are mapped or summed, where no tile needs its registers guarded
+
+    def load_widened(self, pointer, masks=None):
+        """Read a row of numbers that may be of a narrower type than the vectors."""
+        kind = ir.VectorType(pointer.type.pointee, self.lanes)
+        addresses = [self.at(pointer, j * self.lanes) for j in range(self.count)]
+        row = [self._load(a, kind, m) for a, m in zip(addresses, masks or [None] * self.count, strict=True)]
+        return [vector if kind == self.type else self.builder.fpext(vector, self.type) for vector in row]
+
+    def subtract(self, left, right):
+        return [self.builder.fsub(a, b) for a, b in zip(left, right, strict=True)]
+
+    def multiply(self, left, right):
+        return [self.builder.fmul(a, b) for a, b in zip(left, right, strict=True)]
+
+    def multiply_add(self, left, right, addend):
+        """Return ``left * right + addend``, in one rounding where the processor can."""
+        name = f"llvm.{'fma' if HAS_FMA else 'fmuladd'}.{self._kind}"
+        fma = self._declare(name, self.type, [self.type] * 3)
+        return [self.builder.call(fma, list(three)) for three in zip(left, right, addend, strict=True)]
+
+    def floor(self, relu):
+        """Return what nothing may be less than: zero with ``relu``, a truth value, and minus infinity without."""
+        return self.builder.select(relu, self.all_lanes(0.0), self.all_lanes(float("-inf")))
+
+    def where_positive(self, row, gate, otherwise):
+        """Return ``row``, and ``otherwise`` where ``gate`` is zero or less; where it is NaN, ``row``."""
+        b, zero = self.builder, self.all_lanes(0.0)
+        return [
+            b.select(b.fcmp_ordered("<=", g, zero), o, vector)
+            for vector, g, o in zip(row, gate, otherwise, strict=True)
+        ]
+
 
 def _bytes(kind):
     """Return the size of a vector's elements: they need not be aligned to more."""
@@ -222,3 +255,10 @@ def _bytes(kind):
 def _name(kind):
     """Return what intrinsics are called for a type: ``v16f32``, ``v16i8``."""
     return f"v{kind.count}{'i' if isinstance(kind.element, ir.IntType) else 'f'}{8 * _bytes(kind)}"
+
+
+def each_pointer(context, builder, kind, arrays):
+    """Return the address of the first element of each array of a tuple, whose type is ``kind``."""
+    return [
+        context.make_array(kind.dtype)(context, builder, array).data for array in cgutils.unpack_tuple(builder, arrays)
+    ]

@@ -88,8 +88,10 @@ def fuse_relu(producer: Node, consumer: Node) -> Node | None:
 
 
 def fuse_max_pool(producer: Node, consumer: Node) -> Node | None:
-    """Convolution (and ReLU), then max-pool: one kernel that keeps the pooled output and a winner per window."""
-    if type(consumer.op) is not MaxPool2d or not isinstance(producer.op, Conv2d) or producer.op.pool:
+    """Convolution or batch norm (and ReLU), then max-pool: one kernel that keeps the pooled output and the winners."""
+    if type(consumer.op) is not MaxPool2d or not isinstance(producer.op, (Conv2d, BatchNorm)) or producer.op.pool:
+        return None
+    if isinstance(producer.op, BatchNorm) and not producer.op.can_fuse(consumer.op):
         return None
     return producer._replace(op=replace(producer.op, pool=consumer.op))
 
@@ -98,7 +100,7 @@ def fold_batch_norm(producer: Node, consumer: Node) -> Node | None:
     """Convolution or linear, then batch norm with running statistics: the same op with other weights and a bias."""
     if not isinstance(consumer.op, BatchNorm) or consumer.op.training or not isinstance(producer.op, (Conv2d, Linear)):
         return None
-    if producer.op.activation or producer.folded or getattr(producer.op, "pool", None):
+    if producer.op.activation or producer.folded or getattr(producer.op, "pool", None) or consumer.op.pool:
         return None
     op = replace(producer.op, bias=True, activation=consumer.op.activation)
     return producer._replace(op=op, folded=(consumer.name, consumer.op))

@@ -3,9 +3,10 @@
 import numpy as np
 
 from .activation import gate, rectify
+from .pool import at_winner, max_pool2d, max_pool2d_backward
 
 
-def batch_norm(op, x, weight, bias, running_mean, running_var, *, out, mean, inv_std, scratch):
+def batch_norm(op, x, weight, bias, running_mean, running_var, *, out, mean, inv_std, argmax, winners, scratch):
     def run():
         if op.training:
             n = x.size // x.shape[-1]
@@ -18,7 +19,12 @@ def batch_norm(op, x, weight, bias, running_mean, running_var, *, out, mean, inv
         y = (x - mean) * inv_std
         if op.affine:
             y = y * weight + bias
-        out[...] = rectify(y) if op.activation == "relu" else y
+        y = (rectify(y) if op.activation == "relu" else y).astype(out.dtype)
+        if op.pool:
+            max_pool2d(op.pool, y, out=out, argmax=argmax)()
+            winners[...] = at_winner(op.pool, x, argmax)
+        else:
+            out[...] = y
 
     return run
 
@@ -38,11 +44,14 @@ def _learn(op, running_mean, running_var, mean, variance, n):
     running_mean[finite], running_var[finite] = moved[0][finite], moved[1][finite]
 
 
-def batch_norm_backward(op, dy, x, weight, out, mean, inv_std, *, dx, dweight, dbias, scratch):
+def batch_norm_backward(op, dy, x, weight, out, mean, inv_std, argmax, winners, *, dx, dweight, dbias, scratch):
     n = x.size // x.shape[-1]
 
     def run():
         d = (gate(dy, out) if op.activation == "relu" else dy).astype(np.float64)
+        if op.pool:
+            pooled, d = d, np.empty(x.shape)
+            max_pool2d_backward(op.pool, pooled, argmax, dx=d)()
         normalized = (x - mean) * inv_std
         sum_d, sum_d_normalized = _sums(d), _sums(d * normalized)
         if dweight is not None:

@@ -21,6 +21,13 @@ def max_pool2d(op, x, *, out, argmax):
     return run
 
 
+def at_winner(op, x, argmax):
+    """The pixel of x that won each window."""
+    padded = pad(x, _border(op, x.shape, argmax.shape, op.dilation))
+    values = [seen(padded, tap, op.stride, op.dilation, argmax.shape[1:3]) for tap in taps(op.kernel_size)]
+    return np.take_along_axis(np.stack(values), argmax[None].astype(np.int64), axis=0)[0]
+
+
 def max_pool2d_backward(op, dy, argmax, *, dx):
     border = _border(op, dx.shape, dy.shape, op.dilation)
 

@@ -1,0 +1,212 @@
+"""What is done alike to all pixels, with numbers of its own for each channel: maps, and sums over pixels.
+
+Arrays are flat and end on whole pixels. They are taken as *lines* of some pixels each, so that a line fills vectors
+whatever the number of channels; what belongs to a channel is repeated for each pixel of a line. A *block* of columns
+keeps what belongs to it in registers while the rows below each other pass by.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from math import gcd
+
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .compile import helper
+from .vector import lanes
+from .vectors import REGISTERS, Vectors, each_pointer, pointers
+
+VECTORS = 4 if REGISTERS == 32 else 2
+"""Vectors of a block."""
+
+LONGEST = 2048
+"""Numbers of a line, of which there may be more only if a pixel has more."""
+
+STRETCH = 8192
+"""Numbers that a block passes over at most before the next block does, so that all find them in the first cache."""
+
+
+def block_columns(dtype) -> int:
+    """Return the columns of a block."""
+    return VECTORS * lanes(dtype)
+
+
+def line_width(channels: int, dtype) -> int:
+    """Return the length of a line: whole pixels, and whole blocks where that does not take too many of them."""
+    block = block_columns(dtype)
+    pixels = block // gcd(channels, block)
+    if pixels * channels > LONGEST:
+        pixels = max(1, block // channels)
+    return pixels * channels
+
+
+@helper
+def stretch_count(size, width):
+    """Return how many stretches ``size`` numbers make: whole lines, and at the end what is left of one."""
+    lines, rows = size // width, max(1, STRETCH // width)
+    return (lines + rows - 1) // rows + (1 if size % width else 0)
+
+
+@helper
+def stretch(i, size, width):
+    """Return stretch i: its first number, its rows, and how many columns they have."""
+    lines, rows = size // width, max(1, STRETCH // width)
+    if i * rows >= lines:
+        return lines * width, 1, size - lines * width
+    return i * rows * width, min(rows, lines - i * rows), width
+
+
+@intrinsic
+def add_moments(typingctx, x, start, step, rows, columns, pivots, at, totals, squares):
+    """Add ``x - pivot`` and its square, of ``rows`` rows that lie ``step`` apart, to ``totals`` and ``squares``.
+
+    The block has ``columns`` columns; its pivots and sums begin at ``at``. Computed in the dtype of the sums.
+    """
+    integer = types.intp
+    signature = types.void(x, *[integer] * 4, pivots, integer, totals, squares)
+
+    def generate(context, builder, signature, arguments):
+        x_at, start, step, rows, columns, *operands = pointers(context, builder, signature, arguments)
+        pivots_at, at, totals_at, squares_at = operands
+        v = _block_of(context, builder, x.dtype, totals.dtype)
+
+        def add(masks):
+            pivots = v.load(v.at(pivots_at, at), masks)
+            total, square = (v.variables(v.load(v.at(sums, at), masks)) for sums in (totals_at, squares_at))
+            with _rows(builder, start, step, rows) as place:
+                distance = v.subtract(v.load_widened(v.at(x_at, place), masks), pivots)
+                v.set(total, v.add(v.get(total), distance))
+                v.set(square, v.multiply_add(distance, distance, v.get(square)))
+            v.store(v.get(total), v.at(totals_at, at), masks)
+            v.store(v.get(square), v.at(squares_at, at), masks)
+
+        v.either(columns, add)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def add_products(typingctx, dy, x, out, relu, start, step, rows, columns, centre, at, totals, products):
+    """Add dy, and dy * (x - centre), of ``rows`` rows that lie ``step`` apart, to ``totals`` and ``products``.
+
+    With ``relu``, dy counts as zero where ``out`` is zero or less. Computed in the dtype of the sums.
+    """
+    integer, flag = types.intp, types.boolean
+    signature = types.void(dy, x, out, flag, *[integer] * 4, centre, integer, totals, products)
+
+    def generate(context, builder, signature, arguments):
+        dy_at, x_at, out_at, relu, start, step, rows, columns, *operands = pointers(
+            context, builder, signature, arguments
+        )
+        centre_at, at, totals_at, products_at = operands
+        v = _block_of(context, builder, dy.dtype, totals.dtype)
+
+        def add(masks):
+            centre = v.load_widened(v.at(centre_at, at), masks)
+            total, product = (v.variables(v.load(v.at(sums, at), masks)) for sums in (totals_at, products_at))
+            with _rows(builder, start, step, rows) as place:
+                value = v.variables(v.load_widened(v.at(dy_at, place), masks))
+                with builder.if_then(relu):
+                    gate = v.load_widened(v.at(out_at, place), masks)
+                    v.set(value, v.where_positive(v.get(value), gate, v.zeros()))
+                distance = v.subtract(v.load_widened(v.at(x_at, place), masks), centre)
+                v.set(total, v.add(v.get(total), v.get(value)))
+                v.set(product, v.multiply_add(v.get(value), distance, v.get(product)))
+            v.store(v.get(total), v.at(totals_at, at), masks)
+            v.store(v.get(product), v.at(products_at, at), masks)
+
+        v.either(columns, add)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def map_rows(typingctx, x, relu, start, step, rows, columns, maps, at, out):
+    """Write ``(x - centre) * scale + shift`` of ``rows`` rows that lie ``step`` apart, with ``relu`` its positive part.
+
+    The block has ``columns`` columns; ``maps`` are centre, scale and shift, for its columns from ``at``.
+    """
+    integer, flag = types.intp, types.boolean
+    signature = types.void(x, flag, *[integer] * 4, maps, integer, out)
+
+    def generate(context, builder, signature, arguments):
+        x_at, relu, start, step, rows, columns, maps_at, at, out_at = pointers(context, builder, signature, arguments)
+        maps_at = each_pointer(context, builder, maps, maps_at)
+        v = Vectors(context, builder, x.dtype, VECTORS)
+        floor = v.floor(relu)
+
+        def write(masks):
+            centre, scale, shift = (v.load(v.at(map_at, at), masks) for map_at in maps_at)
+            with _rows(builder, start, step, rows) as place:
+                distance = v.subtract(v.load(v.at(x_at, place), masks), centre)
+                v.store(v.at_least(v.multiply_add(distance, scale, shift), floor), v.at(out_at, place), masks)
+
+        v.either(columns, write)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def gradient_rows(typingctx, dy, x, out, relu, follows_x, start, step, rows, columns, maps, at, dx):
+    """Write ``dy * scale``, of ``rows`` rows that lie ``step`` apart, and what comes through the batch's statistics.
+
+    That is ``(x - centre) * slope + shift``, added if ``follows_x``; ``maps`` are centre, scale, slope and shift. With
+    ``relu``, dy counts as zero where ``out`` is zero or less.
+    """
+    integer, flag = types.intp, types.boolean
+    signature = types.void(dy, x, out, flag, flag, *[integer] * 4, maps, integer, dx)
+
+    def generate(context, builder, signature, arguments):
+        dy_at, x_at, out_at, relu, follows_x, start, step, rows, columns, maps_at, at, dx_at = pointers(
+            context, builder, signature, arguments
+        )
+        maps_at = each_pointer(context, builder, maps, maps_at)
+        v = Vectors(context, builder, dy.dtype, VECTORS)
+
+        def write(masks):
+            centre, scale, slope, shift = (v.load(v.at(map_at, at), masks) for map_at in maps_at)
+            with _rows(builder, start, step, rows) as place:
+                value = v.variables(v.load(v.at(dy_at, place), masks))
+                with builder.if_then(relu):
+                    gate = v.load(v.at(out_at, place), masks)
+                    v.set(value, v.where_positive(v.get(value), gate, v.zeros()))
+                with builder.if_else(follows_x) as (yes, no):
+                    with yes:
+                        distance = v.subtract(v.load(v.at(x_at, place), masks), centre)
+                        through_statistics = v.multiply_add(distance, slope, shift)
+                        v.set(value, v.multiply_add(v.get(value), scale, through_statistics))
+                    with no:
+                        v.set(value, v.multiply(v.get(value), scale))
+                v.store(v.get(value), v.at(dx_at, place), masks)
+
+        v.either(columns, write)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@helper
+def map_stretches(x, start, size, block, maps, relu, out):
+    """Write ``(x - centre) * scale + shift`` for ``size`` numbers from ``start``, where a pixel begins."""
+    width = maps[0].size
+    for i in range(stretch_count(size, width)):
+        first, rows, end = stretch(i, size, width)
+        for at in range(0, end, block):
+            map_rows(x, relu, start + first + at, width, rows, min(block, end - at), maps, at, out)
+
+
+def _block_of(context, builder, dtype, sums):
+    """Return the vectors of a block of numbers of ``dtype`` that are summed in another."""
+    return Vectors(context, builder, sums, block_columns(str(dtype)) // lanes(str(sums)))
+
+
+@contextmanager
+def _rows(builder, start, step, rows):
+    """Yield where each row begins."""
+    with cgutils.for_range(builder, rows) as loop:
+        yield builder.add(start, builder.mul(loop.index, step))
