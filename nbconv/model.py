@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from math import isfinite
+from numbers import Integral
 from os import PathLike
 from threading import RLock
+from time import perf_counter
 
 import numpy as np
 
@@ -18,6 +21,7 @@ from .engine.parameters import Parameters
 from .engine.plan import MemoryReport, Plan
 from .engine.plans import USES, Plans
 from .engine.registry import Device, open_device
+from .engine.rehearsal import Training, rehearse
 from .engine.update import Update
 from .errors import FileFormatError, GraphError, NbconvError, NonFiniteError, OptionError, ShapeError
 from .inspect.summary import summarize
@@ -30,7 +34,7 @@ from .ops.options import LARGEST_SEED, flag, integer
 from .train import loop
 from .train.callbacks import Callback, History
 from .train.initializers import initial_values
-from .train.progress import ProgressBar
+from .train.progress import ProgressBar, showing_compilation
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 LOSSES: dict[str, type[Op]] = {"cross_entropy": CrossEntropy}
@@ -216,9 +220,10 @@ class Model:
                 plan = self._plans.get("train", _count(index))
                 return loop.Batch(plan.batch, self._train_step(plan, samples, labels, index))
 
-        return loop.fit(
-            self, batches, train_batch, validate, names=self._names(), epochs=epochs, callbacks=callbacks, bar=bar
-        )
+        with showing_compilation(self.device, verbose):
+            return loop.fit(
+                self, batches, train_batch, validate, names=self._names(), epochs=epochs, callbacks=callbacks, bar=bar
+            )
 
     def train_on_batch(self, x, y, check_finite: bool = True) -> dict[str, float]:
         """Make one step on one batch and return its loss and metrics: for loops of one's own."""
@@ -262,6 +267,40 @@ class Model:
             return self._scalars(plan)[0], self.parameters.gradients()
 
     # running
+
+    def warmup(self, batch_size: int | Sequence[int] = 32, verbose: int = 1) -> float:
+        """Compile and load all kernels for these batch sizes ahead of time; return the seconds that took.
+
+        ``model.warmup([64, 1])`` makes the first ``fit`` of batches of 64 and the first ``predict`` of one sample as
+        fast as the second. The net runs on zeros, in arrays of its own: no parameter, statistic or random number
+        changes. Kernels are kept on disk and compiled once per machine and version; another process loads them, in
+        some tenths of a second.
+
+        Before ``compile`` there is no loss: then kernels for ``predict`` alone are made ready, and a line says so.
+
+        Parameters
+        ----------
+        batch_size : int or sequence of int
+            Of ``fit``, ``evaluate`` and ``predict``. An epoch may end on a smaller batch, which has a size of its own.
+        verbose : 0 or 1
+            Whether lines on the error stream say what is compiled.
+        """
+        began = perf_counter()
+        listed = [batch_size] if isinstance(batch_size, Integral) else batch_size
+        sizes = [integer(size, "batch_size") for size in listed]
+        uses = ("train", "evaluate", "predict") if self._update else ("predict",)
+        if self._update is None and verbose:
+            print("warmup: the model has no loss yet; only predict is made ready", file=sys.stderr)
+        wanted = [(use, size) for size in sizes for use in uses]
+        with self._lock, showing_compilation(self.device, verbose):
+            for use, size in wanted:
+                self._plans.get(use, size)
+            rehearse(
+                *(self.graph, self.device, self.dtype, wanted, self._training()),
+                rewrite=self.rewrite,
+                threads=self.threads,
+            )
+        return perf_counter() - began
 
     def predict(self, x, batch_size: int = 256, check_finite: bool = True):
         """Return the model's output for any number of samples: (N, 10) logits, say; a tuple for several outputs."""
@@ -449,6 +488,9 @@ class Model:
         if self._update is None:
             raise OptionError('the model has no loss yet: call compile(optimizer=..., loss="cross_entropy") first')
         return self._update
+
+    def _training(self) -> Training | None:
+        return Training(self._update.optimizer, self._loss, self._metrics) if self._update and self._loss else None
 
     def _names(self) -> tuple[str, ...]:
         kinds = {kind: name for name, kind in METRICS.items()}

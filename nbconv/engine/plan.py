@@ -97,8 +97,10 @@ class Plan:
         sequence = self._memory.sequence
         self.forward = sequence(forward, threads)
         self.backward = sequence(backward, threads)
-        self.step = sequence([*forward, *backward, *([update] if update else [])], threads)
+        step = [*forward, *backward, *([update] if update else [])]
+        self.step = sequence(step, threads)
         self._prepare = sequence(self._prepare_calls, threads)
+        self._every = [sequence([call], threads) for call in (*self._prepare_calls, *step)]
 
     # what the caller reads and writes
 
@@ -128,6 +130,12 @@ class Plan:
             self._fold(self.graph.nodes[node], arrays)
         self._prepare()
         self.version = version
+
+    def rehearse(self) -> None:
+        """Run every call once with zeros in all arrays but parameters, which the optimiser may change."""
+        for call in self._every:
+            self._arrays.clear()
+            call()
 
     def memory_report(self) -> MemoryReport:
         """Say how many bytes the plan takes, against the sum without reuse."""
