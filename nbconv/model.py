@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from numbers import Integral
 from os import PathLike
 from threading import RLock
 from time import perf_counter
@@ -286,7 +285,7 @@ class Model:
             Whether lines on the error stream say what is compiled.
         """
         began = perf_counter()
-        listed = [batch_size] if isinstance(batch_size, Integral) else batch_size
+        listed = batch_size if isinstance(batch_size, (list, tuple)) else [batch_size]
         sizes = [integer(size, "batch_size") for size in listed]
         uses = ("train", "evaluate", "predict") if self._update else ("predict",)
         if self._update is None and verbose:

@@ -29,19 +29,20 @@ OPS = ReLU(), MaxPool2d(2), BatchNorm()
 """
 
 
-def python(code, warnings="error", **environment):
-    """Run code in a process of its own."""
+def python(code, warnings="error", before="", **environment):
+    """Run code in a process of its own, ``before`` even before anything is imported."""
     return subprocess.run(
-        [sys.executable, "-W", warnings, "-c", USE_KERNELS + code],
+        [sys.executable, "-W", warnings, "-c", before + USE_KERNELS + code],
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
 
 
-def succeeds(code, **environment):
-    result = python(code, **environment)
+def succeeds(code, **options):
+    """Run code that must succeed; return what it prints."""
+    result = python(code, **options)
     assert result.returncode == 0, result.stderr
     return result.stdout

@@ -6,7 +6,7 @@ Starting a parallel loop takes 1.1 us with OpenMP, 1.7 us with TBB, and 80 us wi
 from __future__ import annotations
 
 import ctypes
-from importlib.metadata import PackageNotFoundError, files
+from importlib import metadata
 
 import numba
 
@@ -33,8 +33,8 @@ def provide_tbb() -> None:
     if choice in ("omp", "workqueue") or (choice in ("default", "threadsafe") and _has_openmp()):
         return
     try:
-        installed = files("tbb") or []
-    except PackageNotFoundError:
+        installed = metadata.files("tbb") or []
+    except metadata.PackageNotFoundError:
         return
     for file in installed:
         if file.name == "libtbb.so.12":
