@@ -309,8 +309,8 @@ class Model:
         with self._lock:
             for index in batches.epoch(0):
                 plan = self._inference("predict", samples, index)
-                for part, position in zip(parts, plan.graph.outputs, strict=True):
-                    part.append(self.device.memory.get(plan.value(position)))
+                for part, output in zip(parts, plan.outputs, strict=True):
+                    part.append(self.device.memory.get(output))
         return self._outputs([np.concatenate(part) for part in parts])
 
     def classify(self, x, batch_size: int = 256, check_finite: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -361,7 +361,7 @@ class Model:
             else:
                 plan = self._inference("predict", samples, slice(0, len(samples[0])))
             self._pending = (plan, self._version) if training else None
-            return self._outputs([self.device.memory.get(plan.value(p)) for p in plan.graph.outputs])
+            return self._outputs([self.device.memory.get(output) for output in plan.outputs])
 
     def backward(self, dy) -> dict[str, np.ndarray]:
         """Return the gradient of every parameter, given that of the output of the last ``forward(x, training=True)``.
@@ -505,12 +505,13 @@ class Model:
         self._version += 1
 
     def _stage(self, plan: Plan, arrays: Sequence[np.ndarray], index) -> None:
-        for source, array in zip(plan.graph.sources, arrays, strict=True):
-            self.device.memory.take(plan.value(source), array, index)
+        take = self.device.memory.take
+        for source, array in zip(plan.sources, arrays, strict=True):
+            take(source, array, index)
 
     def _scalars(self, plan: Plan) -> list[float]:
         """The loss and the metrics that a plan has just computed."""
-        return [float(plan.value(position)[0]) for position in plan.graph.outputs[len(self.graph.outputs) :]]
+        return [array.item() for array in plan.outputs[len(self.graph.outputs) :]]
 
     def _validation(self, data, batch_size: int, check_finite: bool):
         if data is None:

@@ -68,7 +68,7 @@ def take(target, samples, rows):
     if isinstance(rows, slice):
         target[...] = samples[rows]
     else:
-        np.take(samples, rows, axis=0, out=target, mode="clip")  # any other mode copies once more
+        samples.take(rows, axis=0, out=target, mode="clip")  # any other mode copies once more
 
 
 def synchronize():

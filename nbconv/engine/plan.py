@@ -92,6 +92,10 @@ class Plan:
         host[:, 0] = seed
         host[:, 2] = [crc32(node.name.encode()) for node in graph.nodes]
         self._memory.write(self._rng, host)
+        self.sources = [self.value(position) for position in graph.sources]
+        """The arrays that the caller writes before a run, in the order of ``graph.sources``."""
+        self.outputs = [self.value(position) for position in graph.outputs]
+        """The arrays that the caller reads after one, in the order of ``graph.outputs``."""
         forward = [call for step in self._schedule.forward for call in self._bind_forward(step)]
         backward = [self._bind_backward(step) for step in self._schedule.backward]
         sequence = self._memory.sequence
