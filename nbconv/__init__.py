@@ -10,6 +10,7 @@ For example::
 
 from . import data, errors, functional, inspect, zoo
 from .engine.graph import input_symbol as Input
+from .io import cache
 from .model import Model, Sequential, load
 from .ops.activation import ReLU
 from .ops.conv import Conv2d
@@ -45,6 +46,7 @@ __all__ = [
     "Model",
     "ReLU",
     "Sequential",
+    "cache",
     "callbacks",
     "data",
     "errors",

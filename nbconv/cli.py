@@ -17,10 +17,12 @@ from .data.images import read_images, read_labelled
 from .data.layout import channels_last
 from .engine.registry import open_device, why_no_cuda
 from .errors import DataError, NbconvError, NonFiniteError, OptionError
+from .io import cache
 from .io.checkpoint import check_path
 from .model import Model, load
 from .ops.optimizer import SGD
 from .train.callbacks import LearningRate
+from .train.progress import showing_compilation
 from .train.schedules import cosine
 from .zoo import digits_net
 
@@ -71,8 +73,6 @@ def train(dataset, epochs, batch_size, lr, seed, device, threads, out):
     schedule = LearningRate(cosine(lr, epochs, warmup=1))
     (x, y), test = load_data()
     click.echo(f"training on {len(y)} images, testing on {len(test[1])}, device {model.device}")
-    if model.device.memory.cold():
-        click.echo("compiling kernels for this machine, once: this takes some seconds")
     done = f"saved {out}{' (replaced)' if replaced else ''}"
     try:
         model.fit(x, y, batch_size, epochs, validation_data=test, callbacks=[schedule])
@@ -101,7 +101,7 @@ def predict(model, files, invert, device, threads):
     net = load(model, device, threads)
     for file in files:
         x = _as_input(read_images(file, _image_shape(net), invert=invert), net)
-        with _naming(file):
+        with _naming(file), showing_compilation(net.device):
             labels, probabilities = net.classify(x)
         for i, (label, probability) in enumerate(zip(labels, probabilities, strict=True)):
             click.echo(f"{file}[{i}]  class {label}  {probability:.4f}")
@@ -122,7 +122,7 @@ def evaluate(model, dataset, device, threads):
         _, (x, y) = load_data()
     if net.optimizer is None:
         net.compile()
-    with _naming(dataset):
+    with _naming(dataset), showing_compilation(net.device):
         numbers = net.evaluate(_as_input(x, net), y)
     for name, value in numbers.items():
         click.echo(f"test {name} {value:.4f}")
@@ -145,6 +145,28 @@ def doctor():
     width = max(map(len, facts))
     for name, value in facts.items():
         click.echo(f"{name:<{width}}  {value}")
+
+
+@main.group("cache")
+def kernel_cache():
+    """Show or delete the compiled kernels that are kept between runs."""
+
+
+@kernel_cache.command("info")
+def cache_info():
+    """Print where compiled kernels are kept, of which versions, how many and of which size."""
+    click.echo(cache.info())
+
+
+@kernel_cache.command("clear")
+@click.option("--old", is_flag=True, help="Keep those of this version.")
+def cache_clear(old):
+    """Delete compiled kernels; they are compiled again when they are needed."""
+    deleted = cache.clear(old=old)
+    for version in deleted.versions:
+        click.echo(f"deleted {version.path}: {version.size}")
+    if not deleted.versions:
+        click.echo(f"no {'old ' if old else ''}kernels in {deleted.location}")
 
 
 def _dataset(name: str):

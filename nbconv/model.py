@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from os import PathLike
 from threading import RLock
+from time import perf_counter
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from .engine.parameters import Parameters
 from .engine.plan import MemoryReport, Plan
 from .engine.plans import USES, Plans
 from .engine.registry import Device, open_device
+from .engine.rehearsal import Training, rehearse
 from .engine.update import Update
 from .errors import FileFormatError, GraphError, NbconvError, NonFiniteError, OptionError, ShapeError
 from .inspect.summary import summarize
@@ -30,7 +33,7 @@ from .ops.options import LARGEST_SEED, flag, integer
 from .train import loop
 from .train.callbacks import Callback, History
 from .train.initializers import initial_values
-from .train.progress import ProgressBar
+from .train.progress import ProgressBar, showing_compilation
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 LOSSES: dict[str, type[Op]] = {"cross_entropy": CrossEntropy}
@@ -216,9 +219,10 @@ class Model:
                 plan = self._plans.get("train", _count(index))
                 return loop.Batch(plan.batch, self._train_step(plan, samples, labels, index))
 
-        return loop.fit(
-            self, batches, train_batch, validate, names=self._names(), epochs=epochs, callbacks=callbacks, bar=bar
-        )
+        with showing_compilation(self.device, verbose):
+            return loop.fit(
+                self, batches, train_batch, validate, names=self._names(), epochs=epochs, callbacks=callbacks, bar=bar
+            )
 
     def train_on_batch(self, x, y, check_finite: bool = True) -> dict[str, float]:
         """Make one step on one batch and return its loss and metrics: for loops of one's own."""
@@ -263,6 +267,40 @@ class Model:
 
     # running
 
+    def warmup(self, batch_size: int | Sequence[int] = 32, verbose: int = 1) -> float:
+        """Compile and load all kernels for these batch sizes ahead of time; return the seconds that took.
+
+        ``model.warmup([64, 1])`` makes the first ``fit`` of batches of 64 and the first ``predict`` of one sample as
+        fast as the second. The net runs on zeros, in arrays of its own: no parameter, statistic or random number
+        changes. Kernels are kept on disk and compiled once per machine and version; another process loads them, in
+        some tenths of a second.
+
+        Before ``compile`` there is no loss: then kernels for ``predict`` alone are made ready, and a line says so.
+
+        Parameters
+        ----------
+        batch_size : int or sequence of int
+            Of ``fit``, ``evaluate`` and ``predict``. An epoch may end on a smaller batch, which has a size of its own.
+        verbose : 0 or 1
+            Whether lines on the error stream say what is compiled.
+        """
+        began = perf_counter()
+        listed = batch_size if isinstance(batch_size, (list, tuple)) else [batch_size]
+        sizes = [integer(size, "batch_size") for size in listed]
+        uses = ("train", "evaluate", "predict") if self._update else ("predict",)
+        if self._update is None and verbose:
+            print("warmup: the model has no loss yet; only predict is made ready", file=sys.stderr)
+        wanted = [(use, size) for size in sizes for use in uses]
+        with self._lock, showing_compilation(self.device, verbose):
+            for use, size in wanted:
+                self._plans.get(use, size)
+            rehearse(
+                *(self.graph, self.device, self.dtype, wanted, self._training()),
+                rewrite=self.rewrite,
+                threads=self.threads,
+            )
+        return perf_counter() - began
+
     def predict(self, x, batch_size: int = 256, check_finite: bool = True):
         """Return the model's output for any number of samples: (N, 10) logits, say; a tuple for several outputs."""
         samples = self._feed.samples(x, check_finite)
@@ -271,8 +309,8 @@ class Model:
         with self._lock:
             for index in batches.epoch(0):
                 plan = self._inference("predict", samples, index)
-                for part, position in zip(parts, plan.graph.outputs, strict=True):
-                    part.append(self.device.memory.get(plan.value(position)))
+                for part, output in zip(parts, plan.outputs, strict=True):
+                    part.append(self.device.memory.get(output))
         return self._outputs([np.concatenate(part) for part in parts])
 
     def classify(self, x, batch_size: int = 256, check_finite: bool = True) -> tuple[np.ndarray, np.ndarray]:
@@ -323,7 +361,7 @@ class Model:
             else:
                 plan = self._inference("predict", samples, slice(0, len(samples[0])))
             self._pending = (plan, self._version) if training else None
-            return self._outputs([self.device.memory.get(plan.value(p)) for p in plan.graph.outputs])
+            return self._outputs([self.device.memory.get(output) for output in plan.outputs])
 
     def backward(self, dy) -> dict[str, np.ndarray]:
         """Return the gradient of every parameter, given that of the output of the last ``forward(x, training=True)``.
@@ -450,6 +488,9 @@ class Model:
             raise OptionError('the model has no loss yet: call compile(optimizer=..., loss="cross_entropy") first')
         return self._update
 
+    def _training(self) -> Training | None:
+        return Training(self._update.optimizer, self._loss, self._metrics) if self._update and self._loss else None
+
     def _names(self) -> tuple[str, ...]:
         kinds = {kind: name for name, kind in METRICS.items()}
         return ("loss", *(kinds.get(type(metric), type(metric).__name__) for metric in self._metrics))
@@ -464,12 +505,13 @@ class Model:
         self._version += 1
 
     def _stage(self, plan: Plan, arrays: Sequence[np.ndarray], index) -> None:
-        for source, array in zip(plan.graph.sources, arrays, strict=True):
-            self.device.memory.take(plan.value(source), array, index)
+        take = self.device.memory.take
+        for source, array in zip(plan.sources, arrays, strict=True):
+            take(source, array, index)
 
     def _scalars(self, plan: Plan) -> list[float]:
         """The loss and the metrics that a plan has just computed."""
-        return [float(plan.value(position)[0]) for position in plan.graph.outputs[len(self.graph.outputs) :]]
+        return [array.item() for array in plan.outputs[len(self.graph.outputs) :]]
 
     def _validation(self, data, batch_size: int, check_finite: bool):
         if data is None:

@@ -11,7 +11,6 @@ from PIL import Image
 
 import nbconv as nc
 from nbconv import cli
-from nbconv.cpu import device
 from nbconv.data.digits import digits
 from nbconv.errors import NonFiniteError as NonFinite
 from nbconv.io import checkpoint
@@ -63,7 +62,6 @@ def ten_digits(tmp_path):
 
 def test_train_evaluate_predict(tmp_path, monkeypatch, ten_digits):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(device, "cold", lambda: False)
     *lines, saved, accuracy = nbconv("train", "digits", "--epochs", 1, "--threads", 2)
     assert lines[0].startswith("training on 1437 images, testing on 360, device ")
     assert LINE.fullmatch(lines[1])
@@ -74,14 +72,6 @@ def test_train_evaluate_predict(tmp_path, monkeypatch, ten_digits):
     predicted = nbconv("predict", "digits.safetensors", ten_digits)
     assert len(predicted) == 10
     assert all(re.fullmatch(rf"{re.escape(str(ten_digits))}\[\d\]  class \d  [01]\.\d{{4}}", p) for p in predicted)
-
-
-@pytest.mark.parametrize("cold", [True, False])
-def test_a_first_run_says_that_it_compiles(tmp_path, monkeypatch, cold):
-    monkeypatch.setattr(device, "cold", lambda: cold)
-    monkeypatch.setattr(nc.Model, "fit", lambda *arguments, **options: None)
-    lines = nbconv("train", "digits", "--out", tmp_path / "a", "--device", "cpu")
-    assert ("compiling kernels for this machine, once: this takes some seconds" in lines) is cold
 
 
 @pytest.mark.parametrize("stop, code, says", [(KeyboardInterrupt(), 130, "interrupted"), (NonFinite("nan"), 2, "nan")])

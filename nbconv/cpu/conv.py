@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ..ops.base import Buffer
-from . import algorithms, convolution, weight_gradient, winograd, winograd_gradient
+from . import algorithms, convolution, depthwise, weight_gradient, winograd, winograd_gradient
 from .activation import relu_backward
 from .convolution import Convolution
+from .depthwise import Depthwise
 from .fused_pool import bind_unpool, pool_record
 from .geometry import Axis, Channels, forward_axis, gradient_axis
 from .packing import bind_prepare, bind_turn
@@ -50,7 +51,8 @@ def _describe(op, dtype, source, result, axes, **epilogue) -> Convolution | Wino
     if outputs:
         return winograd.describe(dtype, source, *axes, _grouped(op, source[3], result[3]), result, outputs, **epilogue)
     channels = Channels.of(op.groups, source[3], result[3])
-    return convolution.describe(dtype, source, *axes, channels, result, op.kernel_size[1], **epilogue)
+    description = convolution.describe(dtype, source, *axes, channels, result, op.kernel_size[1], **epilogue)
+    return depthwise.describe(description, *axes) if depthwise.serves(description) else description
 
 
 @lru_cache
@@ -127,7 +129,12 @@ def conv2d(op, x, weight, bias, *, out, argmax, scratch):
     description = forward_convolution(op, str(x.dtype), x.shape)
     if isinstance(description, Winograd):
         return winograd.bind(description, x, weight, scratch["transformed"], bias, out, argmax, scratch)
-    return convolution.bind(description, x, scratch["packed"], out, argmax, scratch)
+    return _bind(description, x, scratch["packed"], out, argmax, scratch)
+
+
+def _bind(description, source, packed, out, argmax, scratch):
+    kernels = depthwise if isinstance(description, Depthwise) else convolution
+    return kernels.bind(description, source, packed, out, argmax, scratch)
 
 
 def backward_scratch(op, dtype, x_shape):
@@ -193,6 +200,6 @@ def _input_gradient_calls(op, dy, weight, dx, scratch):
         channels, packed = Channels.of(op.groups, op.out_channels, dx.shape[3]), scratch["packed"]
         calls = [
             bind_turn(channels, description.phases, description.taps, weight, packed),
-            convolution.bind(description, dy, packed, target, None, scratch),
+            _bind(description, dy, packed, target, None, scratch),
         ]
     return calls if target is dx else [*calls, bind_unwrap(target, op.pads(dx.shape), dx)]

@@ -12,11 +12,14 @@ import numba
 import numpy as np
 
 from ..errors import OptionError
-from .compile import cache_folder
+from .cache import folder, watch
+from .threads import ADVICE, provide_tbb, threading_layer
 from .vector import FEATURES, VECTOR_BITS
 
 ALIGNMENT = 64
 """A cache line, and the widest vector."""
+
+provide_tbb()  # before anything starts Numba's threads
 
 _WORKQUEUE = RLock()
 """Numba's own threading layer ends the process if two Python threads start parallel loops at once (numba#8563)."""
@@ -29,12 +32,6 @@ def available() -> str | None:
     except ValueError as error:
         return f"Numba can start no threads: {error}"
     return None
-
-
-def threading_layer() -> str:
-    """Return the library that runs parallel loops, "omp", "tbb" or "workqueue"; it is started if need be."""
-    numba.get_num_threads()
-    return numba.threading_layer()
 
 
 def empty(shape, dtype):
@@ -71,7 +68,7 @@ def take(target, samples, rows):
     if isinstance(rows, slice):
         target[...] = samples[rows]
     else:
-        np.take(samples, rows, axis=0, out=target, mode="clip")  # any other mode copies once more
+        samples.take(rows, axis=0, out=target, mode="clip")  # any other mode copies once more
 
 
 def synchronize():
@@ -125,10 +122,9 @@ def _in_turn(run):
     return run_in_turn
 
 
-def cold() -> bool:
-    """Whether the first run must compile kernels, because the cache has none or there is no cache."""
-    folder = cache_folder()
-    return folder is None or next(folder.rglob("*.nbi"), None) is None
+def on_compile(report):
+    """Return a context that calls ``report(name)`` before a kernel is compiled, and ``report(None)`` after."""
+    return watch(report)
 
 
 def describe() -> dict[str, str]:
@@ -138,8 +134,8 @@ def describe() -> dict[str, str]:
         "processor": f"{_processor()} (compiled for {numba.config.CPU_NAME or llvm.get_host_cpu_name()})",
         "vectors": f"{VECTOR_BITS} bits ({', '.join(sorted(FEATURES & {'sse4.2', 'avx2', 'fma', 'avx512f', 'neon'}))})",
         "threads": f"{numba.get_num_threads()} of {numba.config.NUMBA_NUM_THREADS}",
-        "threading layer": layer + (", slow to start loops: install libgomp or tbb" if layer == "workqueue" else ""),
-        "kernel cache": str(cache_folder() or "none"),
+        "threading layer": layer + (f": {ADVICE}" if layer == "workqueue" else ""),
+        "kernel cache": str(folder() or "none"),
         "numba": numba.__version__,
     }
 

@@ -92,13 +92,19 @@ class Plan:
         host[:, 0] = seed
         host[:, 2] = [crc32(node.name.encode()) for node in graph.nodes]
         self._memory.write(self._rng, host)
+        self.sources = [self.value(position) for position in graph.sources]
+        """The arrays that the caller writes before a run, in the order of ``graph.sources``."""
+        self.outputs = [self.value(position) for position in graph.outputs]
+        """The arrays that the caller reads after one, in the order of ``graph.outputs``."""
         forward = [call for step in self._schedule.forward for call in self._bind_forward(step)]
         backward = [self._bind_backward(step) for step in self._schedule.backward]
         sequence = self._memory.sequence
         self.forward = sequence(forward, threads)
         self.backward = sequence(backward, threads)
-        self.step = sequence([*forward, *backward, *([update] if update else [])], threads)
+        step = [*forward, *backward, *([update] if update else [])]
+        self.step = sequence(step, threads)
         self._prepare = sequence(self._prepare_calls, threads)
+        self._every = [sequence([call], threads) for call in (*self._prepare_calls, *step)]
 
     # what the caller reads and writes
 
@@ -128,6 +134,12 @@ class Plan:
             self._fold(self.graph.nodes[node], arrays)
         self._prepare()
         self.version = version
+
+    def rehearse(self) -> None:
+        """Run every call once with zeros in all arrays but parameters, which the optimiser may change."""
+        for call in self._every:
+            self._arrays.clear()
+            call()
 
     def memory_report(self) -> MemoryReport:
         """Say how many bytes the plan takes, against the sum without reuse."""

@@ -45,6 +45,10 @@ class Storage:
     def __contains__(self, key: Key) -> bool:
         return key in self._arrays
 
+    def clear(self) -> None:
+        """Set everything to zero."""
+        self.arena[...] = 0
+
     def gradient(self, gradient: Gradient):
         """The array of a gradient, or of a part of one."""
         return self._arrays[_gradient(gradient)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
 import numpy as np
 
 from ..ops.optimizer import Optimizer
@@ -43,5 +45,5 @@ class Update:
     def end(self) -> float:
         """Return the norm of the gradient; where it is finite, the update was made and is counted."""
         norm = float(self._norm[0])
-        self.count += bool(np.isfinite(norm))
+        self.count += isfinite(norm)
         return norm

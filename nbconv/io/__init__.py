@@ -1,1 +1,1 @@
-"""Files: trained nets on disk."""
+"""Files: trained nets on disk, and compiled kernels."""

@@ -1,5 +1,6 @@
 """Memory and execution of the NumPy device."""
 
+from contextlib import nullcontext
 from math import prod
 
 import numpy as np
@@ -61,9 +62,9 @@ def sequence(calls, threads=None):
     return run
 
 
-def cold() -> bool:
-    """Whether the first run must compile kernels: there are none here."""
-    return False
+def on_compile(report):
+    """Return a context that calls ``report(name)`` before a kernel is compiled: there are none here."""
+    return nullcontext()
 
 
 def describe():

@@ -1,10 +1,12 @@
-"""What a person sees while a net trains: a bar for the epoch that runs, a line for each that ended."""
+"""What a person sees while a net trains: what is compiled, a bar for the epoch that runs, a line for each that ended."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
 
+from ..engine.registry import Device
 from ..errors import OptionError
 from .callbacks import Callback, Logs
 
@@ -61,6 +63,37 @@ class ProgressBar(Callback):
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class CompileLine:
+    """Say on the error stream which kernel is being compiled; a ``report`` for a device's ``on_compile``.
+
+    ``with memory.on_compile(CompileLine("cpu")): ...`` shows::
+
+        compiling kernels for cpu, once per version: convolve (3) ...
+
+    On a terminal that is one line, renewed for each kernel and gone when the last is done; elsewhere a line per kernel.
+    Where nothing has to be compiled there is none.
+    """
+
+    def __init__(self, device: str):
+        self._device = device
+        self._count = 0
+
+    def __call__(self, kernel: str | None) -> None:
+        """Take the name of a kernel that is about to be compiled, or ``None`` when it is done."""
+        renewed = sys.stderr.isatty()
+        if kernel is not None:
+            self._count += 1
+            line = f"compiling kernels for {self._device}, once per version: {kernel} ({self._count}) ..."
+            print(f"\r\x1b[K{line}" if renewed else line, end="" if renewed else "\n", file=sys.stderr, flush=True)
+        elif renewed:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def showing_compilation(device: Device, verbose: int = 1) -> AbstractContextManager:
+    """Return a context in which a line says what is compiled, or for ``verbose=0`` nothing does."""
+    return device.memory.on_compile(CompileLine(str(device))) if verbose else nullcontext()
 
 
 def numbers(logs: Logs) -> str:
