@@ -14,7 +14,10 @@ from nbconv.engine.registry import open_device
 from nbconv.errors import NbconvError
 
 from . import kernels as kernel_bench
+from . import machine, peak, rivals, table
 from . import shapes as named_shapes
+from .models import Bench
+from .nets import NETS
 
 OPS = ("conv2d",)
 
@@ -50,6 +53,58 @@ def kernels(device, against, ops, shapes_file, threads, seconds, out):
         click.echo(f"geometric mean of ratios, {direction}: {ratio:.2f}")
     if out:
         out.write_text(json.dumps({"machine": _machine(device), "rows": [row.as_dict() for row in rows]}, indent=1))
+
+
+@main.command()
+@click.option("--device", default="cpu", show_default=True)
+@click.option("--against", metavar="RIVALS", help="torch, jax, reference; several separated by commas.")
+@click.option("--models", "names", default=",".join(NETS), show_default=True, help="Separated by commas.")
+@click.option("--batch", type=click.IntRange(min=1), help="Instead of each net's own.")
+@click.option("--threads", type=click.IntRange(min=1), help="Of nbconv and of the rivals.")
+@click.option("--seconds", type=float, default=1.0, show_default=True, help="For each net, use and library.")
+@click.option("--compile/--no-compile", "compiled", default=True, help="Whether torch.compile is measured, too.")
+@click.option("--json", "out", type=click.Path(path_type=Path, writable=True), help="Write the rows to this file.")
+def models(device, against, names, batch, threads, seconds, compiled, out):
+    """Time a training step and inference of whole nets."""
+    wanted = names.split(",")
+    unknown = [name for name in wanted if name not in NETS]
+    if unknown:
+        raise click.UsageError(f"no net is called {', '.join(unknown)}; there is {', '.join(NETS)}")
+    try:
+        chosen, left_out = rivals.choose(against)
+        rivals.prepare(chosen, threads or machine.cores())
+        peaks = peak.measure(threads=threads)
+        facts = machine.describe(device, threads, rivals.versions(chosen), peaks)
+        click.echo(table.facts(facts))
+        for sentence in left_out:
+            click.echo(sentence)
+        bench = Bench(
+            device, chosen, peaks, threads=threads, batch=batch, seconds=seconds, compiled=compiled, say=click.echo
+        )
+        columns = table.Table(
+            [
+                table.Column("net", -10, lambda row: row.op),
+                table.Column("", -16, lambda row: f"{row.direction} {row.shape['N']}"),
+                *table.times(chosen),
+                table.Column("kernels", 9, lambda row: table.number(row.extra["kernels_ms"], 4)),
+                table.Column("rate", 12, table.rate),
+                table.Column("of limit", 10, table.share),
+                table.Column("residual", 10, lambda row: f"{row.residual:.1e}"),
+                *table.rivals(chosen),
+            ]
+        )
+        click.echo("\n" + columns.head())
+        rows = []
+        for row in bench.rows(wanted):
+            rows.append(row)
+            click.echo(columns.line(row))
+    except NbconvError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo()
+    for line in table.means(rows, lambda row: f"{row.op} {row.shape['N']}"):
+        click.echo(line)
+    if out:
+        out.write_text(json.dumps({"machine": facts, "rows": [row.as_dict() for row in rows]}, indent=1))
 
 
 def _head(against: str | None) -> str:
