@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from .nets import LR, MOMENTUM
+
 EPS, NEW = 1e-5, 0.1
 """Of batch norm: what is added to the variance, and the weight of a new value in the running statistics."""
 
@@ -89,7 +91,7 @@ NETS = {"digits": digits, "lenet": lenet, "cifar": cifar, "resnet8": resnet8}
 class Trained:
     """A net in training, with softmax cross entropy and SGD: ``step()`` makes one step and returns the loss."""
 
-    def __init__(self, name: str, state: Mapping[str, np.ndarray], x, labels, lr: float, momentum: float):
+    def __init__(self, name: str, x, labels, state: Mapping[str, np.ndarray]):
         net = NETS[name]
         learned = [not key.endswith(("running_mean", "running_var")) for key in state]
 
@@ -100,12 +102,12 @@ class Trained:
 
         def step(arrays, velocity, x, labels):
             (value, new), gradients = jax.value_and_grad(loss, has_aux=True)(arrays, x, labels)
-            velocity = [momentum * v + g for v, g in zip(velocity, gradients, strict=True)]
-            moved = [a - lr * v if own else a for a, v, own in zip(new, velocity, learned, strict=True)]
+            velocity = [MOMENTUM * v + g for v, g in zip(velocity, gradients, strict=True)]
+            moved = [a - LR * v if own else a for a, v, own in zip(new, velocity, learned, strict=True)]
             return moved, velocity, value
 
         self._step = jax.jit(step, donate_argnums=(0, 1))
-        self._arrays = inside(name, state)
+        self._arrays = inside(state)
         self._velocity = [jnp.zeros_like(array) for array in self._arrays]
         self._x, self._labels = jnp.asarray(x.transpose(0, 2, 3, 1)), jnp.asarray(labels)
 
@@ -117,16 +119,16 @@ class Trained:
 class Inferring:
     """A net at inference: ``run()`` returns the logits of one batch."""
 
-    def __init__(self, name: str, state: Mapping[str, np.ndarray], x):
+    def __init__(self, name: str, x, state: Mapping[str, np.ndarray]):
         self._logits = jax.jit(lambda arrays, x: NETS[name](Reader(arrays, training=False), x))
-        self._arrays = inside(name, state)
+        self._arrays = inside(state)
         self._x = jnp.asarray(x.transpose(0, 2, 3, 1))
 
     def run(self) -> np.ndarray:
         return np.asarray(self._logits(self._arrays, self._x))
 
 
-def inside(name: str, state: Mapping[str, np.ndarray]) -> list:
+def inside(state: Mapping[str, np.ndarray]) -> list:
     """nbconv's arrays, in PyTorch's layout, as these nets read them.
 
     Images are flattened with their channels last here, so that the rows of the last matrix are in another order.

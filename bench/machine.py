@@ -20,16 +20,28 @@ def cores() -> int:
 def describe(device: str, threads: int | None, versions: Mapping[str, str], peaks: Peaks | None) -> dict:
     """What stands as "machine" in the JSON file, and above each table."""
     facts = {
-        "device": device,
         "nbconv": __version__,
+        "device": device,
         **open_device(device).memory.describe(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "cores": cores(),
         "threads measured": threads or cores(),
+        "load": _load(),
+        "python": f"{platform.python_version()}, {platform.platform()}",
         **versions,
     }
     if peaks:
-        facts["FMA peak, GFLOP/s"] = round(peaks.gflops, 1)
-        facts["copy, GB/s by bytes moved"] = {size: round(rate, 1) for size, rate in peaks.copies.items()}
+        facts["FMA, GFLOP/s"] = round(peaks.gflops, 1)
+        facts["copy, GB/s"] = {_size(nbytes): round(rate, 1) for nbytes, rate in peaks.copies.items()}
     return facts
+
+
+def _load() -> str:
+    """How many processes were waiting for a core in the last minute."""
+    if not hasattr(os, "getloadavg"):
+        return "unknown"
+    load = os.getloadavg()[0]
+    busy = "; others compute here, which the least times feel less than the medians" if load > cores() / 2 else ""
+    return f"{load:.1f} in the last minute{busy}"
+
+
+def _size(nbytes: int) -> str:
+    return f"{nbytes // 2**20} MiB" if nbytes >= 2**20 else f"{nbytes // 2**10} KiB"

@@ -1,4 +1,4 @@
-"""What this machine can do at most: multiply-adds in registers, and bytes copied, by as many threads as are measured."""
+"""What this machine can do at most: multiply-adds in registers, and bytes copied."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from nbconv.cpu.vectors import INTEGER, REGISTERS, Vectors, pointers
 
 CHAINS = REGISTERS - 6
 """Sums that are independent of each other: enough to hide the latency of one, and all in registers."""
-ROUNDS = 4096
+ROUNDS = 1024
 PIECES = 64
-SECONDS = 0.12
+SECONDS = 0.3
 KIB = 1024
 COPIES = (32 * KIB, 256 * KIB, 2**20, 4 * 2**20, 16 * 2**20, 64 * 2**20, 512 * 2**20)
 """Bytes read and written by a copy, from what a first cache holds to what none does."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from importlib.util import find_spec
 
 from nbconv.errors import OptionError
@@ -39,10 +39,4 @@ def prepare(rivals: tuple[str, ...], threads: int) -> None:
 
 def versions(rivals: tuple[str, ...]) -> dict[str, str]:
     """The versions of those that are measured."""
-    found = {}
-    for name in rivals:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return {name: version(name) for name in rivals if name in INSTALL}

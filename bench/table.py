@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from .row import Row, geometric_mean
+
+WIDTH = 120
+ROOM_FOR_TIMES = 2
+"""Of more rivals only the ratio is shown: a line would be too long for a terminal."""
 
 
 class Column(NamedTuple):
@@ -19,13 +23,13 @@ class Column(NamedTuple):
 class Table:
     """Columns side by side: ``print(table.head())``, then ``print(table.line(row))`` for every row."""
 
-    def __init__(self, columns: Iterable[Column]):
-        self._columns = tuple(columns)
+    def __init__(self, *columns: Column):
+        self._columns = columns
 
     def head(self) -> str:
         return self._join(column.title for column in self._columns)
 
-    def line(self, row) -> str:
+    def line(self, row: Row) -> str:
         return self._join(column.text(row) for column in self._columns)
 
     def _join(self, texts: Iterable[str]) -> str:
@@ -44,62 +48,74 @@ def number(value: float | None, digits: int = 3) -> str:
     return f"{value:.{max(0, digits - whole)}f}"
 
 
-def times(kinds: tuple[str, ...]) -> list[Column]:
-    """The columns that tell of time; what is least and first stands beside it where there is room."""
-    columns = [Column("ms", 9, lambda row: number(row.ms, 4))]
+def times(kinds: Sequence[str], *, first: bool = True) -> list[Column]:
+    """The columns that tell of time; what is least and what came first stand beside it where there is room."""
+    columns = [Column("ms", 8, lambda row: number(row.ms, 4))]
     if len(kinds) <= 1:
-        columns += [
-            Column("least", 9, lambda row: number(row.timing.least, 4)),
-            Column("first", 8, lambda row: number(row.timing.first)),
-        ]
+        columns.append(Column("least", 8, lambda row: number(row.timing.least, 4)))
+    if len(kinds) <= 1 and first:
+        columns.append(Column("first", 7, lambda row: number(row.timing.first)))
     return columns
 
 
-def rivals(kinds: tuple[str, ...]) -> list[Column]:
-    """For each rival the time of its fastest form and how many times ours it is."""
+def rates() -> list[Column]:
+    """The rate, the share of the limit that binds, and how exact the result is."""
+    return [
+        Column("rate", 11, _rate),
+        Column("of limit", 10, _share),
+        Column("residual", 9, residual),
+    ]
+
+
+def rivals(kinds: Sequence[str]) -> list[Column]:
+    """For each rival the time of its fastest form, and how many times ours it is."""
     columns = []
     for kind in kinds:
-        columns += [
-            Column(f"{kind} ms", 3 + max(8, len(kind)), lambda row, kind=kind: _rival_ms(row, kind)),
-            Column("ratio", 7, lambda row, kind=kind: number(row.ratio(kind))),
-        ]
+        if len(kinds) <= ROOM_FOR_TIMES:
+            columns.append(Column(f"{kind} ms", max(9, len(kind) + 4), lambda row, kind=kind: _rival_ms(row, kind)))
+        title = "ratio" if len(kinds) <= ROOM_FOR_TIMES else f"{kind} x"
+        columns.append(Column(title, max(7, len(title) + 1), lambda row, kind=kind: number(row.ratio(kind))))
     return columns
 
 
-def rate(row: Row) -> str:
-    """The rate that matters: of arithmetic where that binds, else of traffic."""
+def means(rows: Iterable[Row], group: Callable[[Row], str], name: Callable[[Row], str]) -> list[str]:
+    """For each group of rows and each rival: the geometric mean of the ratios, and the row that is worst."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        for kind in row.kinds():
+            groups.setdefault((group(row), kind), []).append(row)
+    lines = [f"{'ratios, geometric means':<32}{'against':<11}{'rows':>4}{'mean':>8}{'of least':>10}{'worst':>8}  on"]
+    for (title, kind), members in groups.items():
+        worst = min(members, key=lambda row: row.ratio(kind))
+        lines.append(
+            f"{title:<32}{kind:<11}{len(members):>4}"
+            f"{number(geometric_mean([row.ratio(kind) for row in members])):>8}"
+            f"{number(geometric_mean([row.least_ratio(kind) for row in members])):>10}"
+            f"{number(worst.ratio(kind)):>8}  {name(worst)}"
+        )
+    return lines if groups else []
+
+
+def facts(machine: Mapping[str, object]) -> list[str]:
+    """The machine, a line per fact."""
+    width = max(map(len, machine)) + 2
+    return [f"{name:<{width}}{_fact(value)}" for name, value in machine.items()]
+
+
+def residual(row: Row) -> str:
+    """One digit and the power of ten: ``"2e-07"``."""
+    return "-" if row.residual is None else f"{row.residual:.0e}" if row.residual else "0"
+
+
+def _rate(row: Row) -> str:
+    """Of arithmetic where that binds, else of traffic."""
+    if not row.flops and not row.nbytes:
+        return "-"
     return f"{number(row.gbytes)} GB/s" if row.limit == "copy" else f"{number(row.gflops)} GF/s"
 
 
-def share(row: Row) -> str:
-    """How much of the limit is reached, and which limit it is."""
+def _share(row: Row) -> str:
     return "-" if row.peak_share is None else f"{row.peak_share:.0%} {row.limit}"
-
-
-def facts(machine: Mapping[str, object]) -> str:
-    """The machine, a line per fact."""
-    width = max(map(len, machine)) + 2
-    return "\n".join(f"{name:<{width}}{_fact(value)}" for name, value in machine.items())
-
-
-def means(rows: Iterable[Row], name: Callable[[Row], str]) -> list[str]:
-    """A line per op and direction: the geometric mean of the ratios to each rival, and the worst row."""
-    groups: dict[tuple[str, str, str], list[Row]] = {}
-    for row in rows:
-        for kind in row.kinds():
-            groups.setdefault((row.op, row.direction, kind), []).append(row)
-    lines = []
-    for (op, direction, kind), members in groups.items():
-        ratios = [row.ratio(kind) or 0.0 for row in members]
-        worst = min(members, key=lambda row: row.ratio(kind) or 0.0)
-        lines.append(
-            f"{op:<14}{direction:<13}{kind:<10}{geometric_mean(ratios):6.2f}"
-            f"{geometric_mean([row.least_ratio(kind) for row in members]):7.2f}{min(ratios):8.2f}  {name(worst)}"
-        )
-    if not lines:
-        return []
-    head = f"{'op':<14}{'direction':<13}{'against':<10}{'mean':>6}{'least':>7}{'worst':>8}  of"
-    return [head, *lines]
 
 
 def _rival_ms(row: Row, kind: str) -> str:
@@ -108,12 +124,5 @@ def _rival_ms(row: Row, kind: str) -> str:
 
 def _fact(value: object) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{_size(key)}: {v}" for key, v in value.items())
+        return ", ".join(f"{rate:.0f} at {size}" for size, rate in value.items())
     return str(value)
-
-
-def _size(nbytes) -> str:
-    for unit, size in (("MiB", 2**20), ("KiB", 2**10)):
-        if nbytes >= size:
-            return f"{nbytes // size} {unit}"
-    return f"{nbytes} B"

@@ -1,7 +1,7 @@
 """How long calls take, when several libraries with threads of their own share one process.
 
-The threads of OpenMP spin for some milliseconds after a parallel loop, in case another follows. PyTorch and Numba have a
-pool each, so that whoever runs right after the other finds its cores busy with somebody else's waiting. Calls are
+The threads of OpenMP spin for some milliseconds after a parallel loop, in case another follows. PyTorch and Numba have
+a pool each, so that whoever runs right after the other finds its cores busy with somebody else's waiting. Calls are
 therefore timed in blocks that alternate: a block begins with untimed calls of its own, for longer than anything spins,
 and only then come the timed ones. That is what a training loop sees, it is the same for both sides, and a machine that
 slows down for a while slows all of them.
@@ -24,7 +24,7 @@ SAMPLE = 50e-6
 """Shorter calls are timed several at once, so that the clock does not count."""
 LEAST_ROUNDS = 3
 SLOW = 20
-"""What has taken this many times the seconds it was given is timed no more: a rival in plain Python may take minutes."""
+"""What has taken this many times the seconds it was given is timed no more: plain NumPy may take minutes."""
 
 
 class Timing(NamedTuple):
