@@ -154,7 +154,10 @@ def startup(device, against, threads, runs, cold_runs, json):
     facts = machine.describe(device, threads, rivals.versions(chosen), None)
     report.head(facts, left_out, click.echo)
     bench = startups.Bench(device, chosen, threads=threads, runs=runs, cold_runs=cold_runs, say=click.echo)
-    _end(json, facts, report.startups(bench.rows(), chosen, click.echo))
+    rows = report.startups(bench.rows(), chosen, click.echo)
+    rows.append(bench.memory())
+    report.memory(rows[-1], click.echo)
+    _end(json, facts, rows)
 
 
 @main.command()

@@ -1,7 +1,7 @@
 """A process of its own that trains a net and reports on itself.
 
-``python -m bench.child nbconv lenet 64 10 cpu [threads]``: library, net, batch, steps, device. It
-imports nothing before the library whose start is measured.
+``bench.child.main()``, with ``nbconv lenet 64 10 cpu`` on the command line: library, net, batch, steps, device,
+threads if given. It imports nothing before the library whose start is measured.
 """
 
 from __future__ import annotations
@@ -59,7 +59,3 @@ def resident() -> int:
         from resource import RUSAGE_SELF, getrusage
 
         return getrusage(RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-if __name__ == "__main__":
-    main()

@@ -121,13 +121,12 @@ def startups(rows: Iterable[Row], kinds: Sequence[str], echo: Callable[[str], No
         Column("least", 9, lambda row: number(row.timing.least)),
         *rivals(kinds),
     )
-    shown = Report(table, echo).show(rows)
-    for row in shown:
-        if "peak_bytes" in row.extra:
-            _tell(
-                echo, [f"resident memory, training {row.shape['net']} at batch {row.shape['N']}"], startup.summary(row)
-            )
-    return shown
+    return Report(table, echo).show(rows)
+
+
+def memory(row: Row, echo: Callable[[str], None]) -> None:
+    title = f"\nresident memory, training {row.shape['net']} at batch {row.shape['N']}"
+    _tell(echo, [title, *startup.summary(row)])
 
 
 def write(path: Path, machine: Mapping[str, object], rows: Sequence[Row]) -> None:

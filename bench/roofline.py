@@ -33,6 +33,7 @@ def load():
 def draw(rows: Sequence[Row], peaks: Peaks, machine: Mapping[str, object], path: Path) -> None:
     """Write the picture: a filled mark for nbconv, a grey one for PyTorch (or the first rival) below or above it."""
     pyplot = load()
+    processor = machine.get("processor", machine["device"])
     shown = [row for row in rows if row.flops and row.nbytes]
     figure, axes = pyplot.subplots(figsize=(11, 6.6), dpi=160, layout="constrained")
     spots = [(row.flops / row.nbytes, row) for row in shown]
@@ -64,7 +65,7 @@ def draw(rows: Sequence[Row], peaks: Peaks, machine: Mapping[str, object], path:
     )
     axes.set_ylabel("GFLOP/s", color=INK)
     axes.set_title(
-        f"nbconv {machine['nbconv']} on {machine['processor']}, {machine['threads measured']} threads",
+        f"nbconv {machine['nbconv']} on {processor}, {machine['threads measured']} threads",
         loc="left",
         fontsize=11,
         color=INK,

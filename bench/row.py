@@ -19,7 +19,7 @@ class Row:
     shape: Shape
     direction: str
     timing: Timing
-    residual: float
+    residual: float | None = None
     flops: int = 0
     nbytes: int = 0
     limit_ms: float | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from nbconv.engine.registry import open_device
@@ -17,10 +17,11 @@ from .timing import Call, Timing, compare
 
 CONVS = ((8, 64, 56, 56, 64, 3, 3, 1, 1), (32, 64, 16, 16, 64, 3, 3, 1, 1), (8, 256, 14, 14, 256, 1, 1))
 """Convolutions of more than 50 MFLOP, which threads should share out well."""
-TINY = ("digits", "lenet")
+TINY_NETS = ("digits", "lenet")
 """Nets that should not be slower with all threads than with one."""
 BATCHES = (8, 16, 32, 64, 128, 256, 512)
-IMAGES = (8, 16, 32, 64, 128)
+BATCH_NETS = ("lenet", "cifar")
+IMAGE_SIZES = (8, 16, 32, 64, 128)
 CHANNELS = (8, 16, 32, 64, 128, 256)
 
 
@@ -50,36 +51,36 @@ class Bench:
         for name in series:
             yield from SERIES[name](self)
 
-    def threads(self, convs: Sequence = CONVS, nets: Sequence[str] = TINY) -> Iterator[Row]:
+    def threads(self) -> Iterator[Row]:
         """From one thread to all: convolutions, and training steps of tiny nets."""
         counts = range(1, self.cores + 1)
-        for sizes in convs:
+        for sizes in CONVS:
             for direction in KINDS["conv2d"].directions:
                 points = [self._conv(sizes, direction, threads, threads=threads) for threads in counts]
                 yield from self._series("threads", direction, points, speedup=True)
-        for net in nets:
+        for net in TINY_NETS:
             points = [self._net(net, NETS[net].batch, threads, 1, threads=threads) for threads in counts]
             yield from self._series("threads", "train_step", points, speedup=True, op=net)
 
-    def batch(self, sizes: Sequence[int] = BATCHES, nets: Sequence[str] = ("lenet", "cifar")) -> Iterator[Row]:
+    def batch(self) -> Iterator[Row]:
         """Images at once: a convolution, and training steps."""
         for direction in KINDS["conv2d"].directions:
-            points = [self._conv((n, 32, 16, 16, 32, 3, 3, 1, 1), direction, n, units=n) for n in sizes]
+            points = [self._conv((n, 32, 16, 16, 32, 3, 3, 1, 1), direction, n, units=n) for n in BATCHES]
             yield from self._series("batch", direction, points, unit="image")
-        for net in nets:
-            points = [self._net(net, n, n, n) for n in sizes]
+        for net in BATCH_NETS:
+            points = [self._net(net, n, n, n) for n in BATCHES]
             yield from self._series("batch", "train_step", points, unit="image", op=net)
 
-    def image(self, sizes: Sequence[int] = IMAGES) -> Iterator[Row]:
+    def image(self) -> Iterator[Row]:
         """Pixels: a square image that grows."""
         for direction in KINDS["conv2d"].directions:
-            points = [self._conv((16, 32, s, s, 32, 3, 3, 1, 1), direction, s, units=16 * s * s) for s in sizes]
+            points = [self._conv((16, 32, s, s, 32, 3, 3, 1, 1), direction, s, units=16 * s * s) for s in IMAGE_SIZES]
             yield from self._series("image", direction, points, unit="pixel")
 
-    def channels(self, sizes: Sequence[int] = CHANNELS) -> Iterator[Row]:
+    def channels(self) -> Iterator[Row]:
         """Channels in and out: the work grows with their square."""
         for direction in KINDS["conv2d"].directions:
-            points = [self._conv((16, c, 16, 16, c, 3, 3, 1, 1), direction, c) for c in sizes]
+            points = [self._conv((16, c, 16, 16, c, 3, 3, 1, 1), direction, c) for c in CHANNELS]
             yield from self._series("channels", direction, points, unit="multiply-add")
 
     def _conv(self, sizes, direction: str, value: int, *, units: float | None = None, threads=None) -> Point:

@@ -33,7 +33,7 @@ def named(kinds: Iterable[Kind]) -> list[tuple[Kind, dict[str, int]]]:
 
 
 def _entry(entry, where: str) -> tuple[Kind, dict[str, int]]:
-    if not isinstance(entry, dict) or entry.get("op") not in KINDS:
+    if not isinstance(entry, dict) or entry.get("op") not in list(KINDS):
         raise DataError(f'{where} must be an object with "op": one of {", ".join(KINDS)}; got {entry!r}')
     kind = KINDS[entry["op"]]
     sizes = {name: value for name, value in entry.items() if name != "op"}

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import time
@@ -42,7 +41,7 @@ class Report:
 
 
 class Bench:
-    """``Bench("cpu", ("torch",)).rows()``: import, first step with warm and cold cache, memory.
+    """``Bench("cpu", ("torch",)).rows()``: import, first step with warm and cold cache; ``memory()``: that of training.
 
     nbconv and PyTorch take turns, process by process, and the medians are compared.
     """
@@ -55,22 +54,19 @@ class Bench:
         threads: int | None = None,
         runs: int = RUNS,
         cold_runs: int = COLD_RUNS,
-        first_step: str = FIRST_STEP,
-        memory: str = MEMORY,
         say: Callable[[str], None] = print,
     ):
         self.device, self.threads, self.runs, self.cold_runs = device, threads, runs, cold_runs
-        self.first_step, self.memory = first_step, memory
         self._libraries = ["nbconv", *(rival for rival in rivals if rival == "torch")]
         for rival in rivals:
             if rival != "torch":
                 say(f"{rival} is left out: startup is measured against torch only")
 
     def rows(self) -> Iterator[Row]:
-        warm = self._run(self.first_step, self.runs, steps=1)
+        warm = self._run(FIRST_STEP, self.runs, steps=1)
         yield self._timed("import", "import", {}, {name: [r.import_seconds for r in rs] for name, rs in warm.items()})
-        net = NETS[self.first_step]
-        shape = {"net": self.first_step, "N": net.batch}
+        net = NETS[FIRST_STEP]
+        shape = {"net": FIRST_STEP, "N": net.batch}
         residual = self._residual(warm["nbconv"][0].loss)
         until_step = {name: [r.seconds_to_first_step for r in reports] for name, reports in warm.items()}
         yield self._timed("first step, warm cache", "train_step", shape, until_step, residual)
@@ -78,61 +74,13 @@ class Bench:
             cold = [self._cold().seconds_to_first_step for _ in range(self.cold_runs)]
             others = {name: times for name, times in until_step.items() if name != "nbconv"}
             yield self._timed("first step, cold cache", "train_step", shape, {"nbconv": cold, **others}, residual)
-        yield self._resident(self._run(self.memory, max(1, self.runs // 2), STEPS))
 
-    def _run(self, net: str, runs: int, steps: int) -> dict[str, list[Report]]:
-        """Reports of processes that take turns; one of nbconv comes first and fills its cache."""
-        self._child("nbconv", net, steps)
-        reports: dict[str, list[Report]] = {name: [] for name in self._libraries}
-        for _ in range(runs):
-            for name in self._libraries:
-                reports[name].append(self._child(name, net, steps))
-        return reports
-
-    def _cold(self) -> Report:
-        with TemporaryDirectory() as folder:
-            return self._child("nbconv", self.first_step, 1, NBCONV_CACHE_DIR=folder)
-
-    def _child(self, library: str, net: str, steps: int, **environment: str) -> Report:
-        root = str(Path(__file__).parents[1])
-        paths = [path for path in (root, os.environ.get("PYTHONPATH")) if path]
-        command = [sys.executable, "-m", "bench.child", library, net, str(NETS[net].batch), str(steps), self.device]
-        if self.threads:
-            command.append(str(self.threads))
-        began = time()
-        done = subprocess.run(
-            command,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise ChildFailed(f"{' '.join(command[1:])} failed: {done.stderr.strip()[-2000:]}")
-        said = json.loads(done.stdout.splitlines()[-1])
-        return Report(seconds_to_first_step=said.pop("first_step_at") - began, **said)
-
-    def _residual(self, loss: float) -> float:
-        net = NETS[self.first_step]
-        exact = Trained(net.name, *images(net, net.batch), device="reference", dtype="float64").step()
-        return abs(loss - exact) / abs(exact)
-
-    def _timed(self, op: str, direction: str, shape: dict, seconds: dict[str, list[float]], residual=None) -> Row:
-        timings = {
-            name: Timing(1e3 * values[0], 1e3 * min(values), 1e3 * median(values)) for name, values in seconds.items()
-        }
-        ours = timings.pop("nbconv")
-        return Row(op=op, shape=shape, direction=direction, timing=ours, residual=residual, rivals=timings)
-
-    def _resident(self, reports: dict[str, list[Report]]) -> Row:
-        """Peak resident bytes; the time is that of the process until its first step."""
-        net = NETS[self.memory]
-        row = self._timed(
-            "memory",
-            "train_step",
-            {"net": self.memory, "N": net.batch},
-            {name: [r.seconds_to_first_step for r in rs] for name, rs in reports.items()},
-        )
+    def memory(self) -> Row:
+        """Peak resident bytes of training, and what the arena report says; the time is that until the first step."""
+        reports = self._run(MEMORY, max(1, self.runs // 2), STEPS)
+        net = NETS[MEMORY]
+        seconds = {name: [r.seconds_to_first_step for r in rs] for name, rs in reports.items()}
+        row = self._timed("memory", "train_step", {"net": MEMORY, "N": net.batch}, seconds)
         peak = {name: int(median(r.peak_bytes for r in rs)) for name, rs in reports.items()}
         imported = {name: int(median(r.imported_bytes for r in rs)) for name, rs in reports.items()}
         trained = Trained(net.name, *images(net, net.batch), device=self.device, threads=self.threads)
@@ -148,6 +96,44 @@ class Bench:
             parameter_bytes=arena.parameters,
         )
         return row
+
+    def _run(self, net: str, runs: int, steps: int) -> dict[str, list[Report]]:
+        """Reports of processes that take turns; one of nbconv comes first and fills its cache."""
+        self._child("nbconv", net, steps)
+        reports: dict[str, list[Report]] = {name: [] for name in self._libraries}
+        for _ in range(runs):
+            for name in self._libraries:
+                reports[name].append(self._child(name, net, steps))
+        return reports
+
+    def _cold(self) -> Report:
+        with TemporaryDirectory() as folder:
+            return self._child("nbconv", FIRST_STEP, 1, NBCONV_CACHE_DIR=folder)
+
+    def _child(self, library: str, net: str, steps: int, **environment: str) -> Report:
+        code = f"import sys; sys.path[:] = {sys.path!r}; from bench.child import main; main()"
+        command = [sys.executable, "-c", code, library, net, str(NETS[net].batch), str(steps), self.device]
+        if self.threads:
+            command.append(str(self.threads))
+        began = time()
+        env = {**os.environ, **environment}
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ChildFailed(f"the process for {' '.join(command[3:])} failed: {done.stderr.strip().splitlines()[-1]}")
+        said = json.loads(done.stdout.splitlines()[-1])
+        return Report(seconds_to_first_step=said.pop("first_step_at") - began, **said)
+
+    def _residual(self, loss: float) -> float:
+        net = NETS[FIRST_STEP]
+        exact = Trained(net.name, *images(net, net.batch), device="reference", dtype="float64").step()
+        return abs(loss - exact) / abs(exact)
+
+    def _timed(self, op: str, direction: str, shape: dict, seconds: dict[str, list[float]], residual=None) -> Row:
+        timings = {
+            name: Timing(1e3 * values[0], 1e3 * min(values), 1e3 * median(values)) for name, values in seconds.items()
+        }
+        ours = timings.pop("nbconv")
+        return Row(op=op, shape=shape, direction=direction, timing=ours, residual=residual, rivals=timings)
 
 
 def summary(row: Row) -> list[str]:

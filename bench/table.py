@@ -72,9 +72,16 @@ def rivals(kinds: Sequence[str]) -> list[Column]:
     columns = []
     for kind in kinds:
         if len(kinds) <= ROOM_FOR_TIMES:
-            columns.append(Column(f"{kind} ms", max(9, len(kind) + 4), lambda row, kind=kind: _rival_ms(row, kind)))
+            title = f"{kind} ms" if len(kind) < 6 else kind
+            columns.append(Column(title, max(9, len(title) + 1), lambda row, kind=kind: _rival_ms(row, kind)))
         title = "ratio" if len(kinds) <= ROOM_FOR_TIMES else f"{kind} x"
-        columns.append(Column(title, max(7, len(title) + 1), lambda row, kind=kind: number(row.ratio(kind))))
+        columns.append(
+            Column(
+                title,
+                max(6 if len(kinds) > ROOM_FOR_TIMES else 7, len(title) + 1),
+                lambda row, kind=kind: number(row.ratio(kind)),
+            )
+        )
     return columns
 
 

@@ -44,7 +44,7 @@ def compare(calls: Mapping[str, Call], seconds: float) -> dict[str, Timing]:
     runs = {name: _Run(call, min(BLOCK, seconds)) for name, call in calls.items()}
     rounds = max(LEAST_ROUNDS, round(seconds / BLOCK))
     for i in range(rounds):
-        for name in list(calls)[:: 1 if i % 2 else -1]:
+        for name in list(calls)[:: -1 if i % 2 else 1]:
             if runs[name].total <= SLOW * seconds or not runs[name].samples:
                 runs[name].block()
     return {name: Timing(1e3 * first[name], *runs[name].result()) for name in calls}
