@@ -1,35 +1,42 @@
-"""The same convolutions by others. What a rival needs beside its kernel (layouts, gradients) is made before timing."""
+"""Who is measured beside nbconv. Who is not installed is named, and left out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from importlib.metadata import version
+from importlib.util import find_spec
 
-import numpy as np
+from nbconv.errors import OptionError
 
-from .shapes import ConvShape
+INSTALL = {"torch": "pip install torch", "jax": "pip install 'jax[cpu]'"}
+RIVALS = (*INSTALL, "reference", "naive")
+"""PyTorch, JAX, nbconv's plain NumPy device, and textbook loops compiled for one thread (``naive.py``)."""
 
-Call = Callable[[], object]
+
+def choose(against: str | None) -> tuple[tuple[str, ...], list[str]]:
+    """Return the rivals of a list such as "torch,jax" that are here, and a sentence about each that is not.
+
+    Raises ``OptionError`` for a name that is no rival.
+    """
+    names = [name.strip() for name in (against or "").split(",") if name.strip()]
+    unknown = [name for name in names if name not in RIVALS]
+    if unknown:
+        raise OptionError(f"--against must be some of {', '.join(RIVALS)}, got {', '.join(unknown)}")
+    absent = [name for name in names if name in INSTALL and find_spec(name) is None]
+    said = [f"{name} is not installed, and left out; {INSTALL[name]}" for name in absent]
+    return tuple(dict.fromkeys(name for name in names if name not in absent)), said
 
 
-def torch_calls(
-    shape: ConvShape, direction: str, arrays: dict[str, np.ndarray], threads: int | None
-) -> dict[str, Call]:
-    """PyTorch in both of its layouts; ``arrays`` are x, weight and dy in PyTorch's order of axes."""
-    import torch
+def prepare(rivals: tuple[str, ...], threads: int) -> None:
+    """Give rivals as many threads as nbconv has."""
+    if "torch" in rivals:
+        import torch
 
-    if threads:
         torch.set_num_threads(threads)
-    options = [shape.stride] * 2, [shape.padding] * 2, [1, 1]
-    calls = {}
-    for name, layout in ("torch NCHW", torch.contiguous_format), ("torch channels_last", torch.channels_last):
-        x, weight, dy = (torch.from_numpy(arrays[n]).contiguous(memory_format=layout) for n in ("x", "weight", "dy"))
-        calls[name] = _torch_call(torch, direction, x, weight, dy, options, shape.groups)
-    return calls
+    if "jax" in rivals:
+        os.environ.setdefault("NPROC", str(threads))  # the size of XLA's thread pool, read when it is made
 
 
-def _torch_call(torch, direction: str, x, weight, dy, options, groups: int) -> Call:
-    if direction == "forward":
-        return lambda: torch.conv2d(x, weight, None, *options, groups)
-    wanted = [direction == "input_grad", direction == "weight_grad", False]
-    backward = torch.ops.aten.convolution_backward
-    return lambda: backward(dy, x, weight, None, *options, False, [0, 0], groups, wanted)
+def versions(rivals: tuple[str, ...]) -> dict[str, str]:
+    """The versions of those that are measured."""
+    return {name: version(name) for name in rivals if name in INSTALL}

@@ -1,4 +1,11 @@
-"""How long calls take. Rivals are timed in turns, so that a machine that slows down slows all of them."""
+"""How long calls take, when several libraries with threads of their own share one process.
+
+The threads of OpenMP spin for some milliseconds after a parallel loop, in case another follows. PyTorch and Numba have
+a pool each, so that whoever runs right after the other finds its cores busy with somebody else's waiting. Calls are
+therefore timed in blocks that alternate: a block begins with untimed calls of its own, for longer than anything spins,
+and only then come the timed ones. That is what a training loop sees, it is the same for both sides, and a machine that
+slows down for a while slows all of them.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +14,17 @@ from statistics import median
 from time import perf_counter
 from typing import NamedTuple
 
+Call = Callable[[], object]
+
+SETTLE = 4e-3
+"""Seconds of untimed calls at the beginning of a block: idle threads of another library have gone to sleep by then."""
+BLOCK = 25e-3
+"""Seconds of timed calls in a block."""
+SAMPLE = 50e-6
+"""Shorter calls are timed several at once, so that the clock does not count."""
 LEAST_ROUNDS = 3
+SLOW = 20
+"""What has taken this many times the seconds it was given is timed no more: plain NumPy may take minutes."""
 
 
 class Timing(NamedTuple):
@@ -18,24 +35,46 @@ class Timing(NamedTuple):
     median: float
 
 
-def compare(calls: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, Timing]:
-    """Time calls in turns, for about this long each; a call must return when its work is done.
+def compare(calls: Mapping[str, Call], seconds: float) -> dict[str, Timing]:
+    """Time calls in alternating blocks, for about this long each; a call must return when its work is done.
 
-    ``compare({"a": f, "b": g}, seconds=0.5)["a"].median``. What takes less than a millisecond is repeated within a
-    round, so that the clock does not count.
+    ``compare({"a": f, "b": g}, seconds=0.5)["a"].median``. Every call is timed in at least three blocks.
     """
-    first = {name: _timed(call, 1) for name, call in calls.items()}
-    once = {name: _timed(call, 1) for name, call in calls.items()}
-    repeats = {name: max(1, int(1e-3 / max(took, 1e-9))) for name, took in once.items()}
-    rounds = max(LEAST_ROUNDS, min(1000, int(seconds / max(once[n] * repeats[n] for n in calls))))
-    taken: dict[str, list[float]] = {name: [] for name in calls}
+    first = {name: _timed(call) for name, call in calls.items()}
+    runs = {name: _Run(call, min(BLOCK, seconds)) for name, call in calls.items()}
+    rounds = max(LEAST_ROUNDS, round(seconds / BLOCK))
     for i in range(rounds):
-        for name in list(calls)[:: 1 if i % 2 else -1]:
-            taken[name].append(_timed(calls[name], repeats[name]))
-    return {name: Timing(1e3 * first[name], 1e3 * min(times), 1e3 * median(times)) for name, times in taken.items()}
+        for name in list(calls)[:: -1 if i % 2 else 1]:
+            if runs[name].total <= SLOW * seconds or not runs[name].samples:
+                runs[name].block()
+    return {name: Timing(1e3 * first[name], *runs[name].result()) for name in calls}
 
 
-def _timed(call: Callable[[], object], repeats: int) -> float:
+class _Run:
+    """The samples of one call, taken block by block."""
+
+    def __init__(self, call: Call, block: float):
+        self._call, self._block = call, block
+        once = max(_timed(call), 1e-9)
+        self._settle = int(SETTLE / once) + 1 if once < BLOCK and block else 0
+        self._repeats = int(SAMPLE / once) + 1
+        self._count = max(1, int(block / (once * self._repeats)))
+        self.samples: list[float] = []
+        self.total = 0.0
+
+    def block(self) -> None:
+        for _ in range(self._settle):
+            self._call()
+        for _ in range(self._count):
+            self.samples.append(_timed(self._call, self._repeats))
+            self.total += self.samples[-1] * self._repeats
+
+    def result(self) -> tuple[float, float]:
+        """The least and the median sample, in milliseconds."""
+        return 1e3 * min(self.samples), 1e3 * median(self.samples)
+
+
+def _timed(call: Call, repeats: int = 1) -> float:
     """Seconds of one call, as the mean of several."""
     begin = perf_counter()
     for _ in range(repeats):

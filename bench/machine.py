@@ -1,0 +1,47 @@
+"""The machine and the versions that figures belong to."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+
+from nbconv import __version__
+from nbconv.engine.registry import open_device
+
+from .peak import Peaks
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe(device: str, threads: int | None, versions: Mapping[str, str], peaks: Peaks | None) -> dict:
+    """What stands as "machine" in the JSON file, and above each table."""
+    facts = {
+        "nbconv": __version__,
+        "device": device,
+        **open_device(device).memory.describe(),
+        "threads measured": threads or cores(),
+        "load": _load(),
+        "python": f"{platform.python_version()}, {platform.platform()}",
+        **versions,
+    }
+    if peaks:
+        facts["FMA, GFLOP/s"] = round(peaks.gflops, 1)
+        facts["copy, GB/s"] = {_size(nbytes): round(rate, 1) for nbytes, rate in peaks.copies.items()}
+    return facts
+
+
+def _load() -> str:
+    """How many processes were waiting for a core in the last minute."""
+    if not hasattr(os, "getloadavg"):
+        return "unknown"
+    load = os.getloadavg()[0]
+    busy = "; others compute here, which the least times feel less than the medians" if load > cores() / 2 else ""
+    return f"{load:.1f} in the last minute{busy}"
+
+
+def _size(nbytes: int) -> str:
+    return f"{nbytes // 2**20} MiB" if nbytes >= 2**20 else f"{nbytes // 2**10} KiB"

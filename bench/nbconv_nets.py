@@ -1,0 +1,115 @@
+"""The nets of ``nets.py`` in nbconv: ``NETS["lenet"](device="cpu")`` maps (N, 28, 28, 1) to (N, 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+import nbconv as nc
+from nbconv.engine.graph import Graph, Source
+
+from .nets import CLASSES, LR, MOMENTUM
+
+
+def digits(**options) -> nc.Model:
+    """One convolution of 8 filters, for 8x8 images."""
+    return _chain((8, 8, 1), nc.Conv2d(8, 3, padding=1), nc.ReLU(), nc.MaxPool2d(2), **options)
+
+
+def lenet(**options) -> nc.Model:
+    """Two convolutions of 8 and 16 filters, for 28x28 images."""
+    return _chain(
+        (28, 28, 1),
+        *(nc.Conv2d(8, 3, padding=1), nc.ReLU(), nc.MaxPool2d(2)),
+        *(nc.Conv2d(16, 3, padding=1), nc.ReLU(), nc.MaxPool2d(2)),
+        **options,
+    )
+
+
+def cifar(**options) -> nc.Model:
+    """Three times convolution, batch norm, ReLU, pool, with 32, 64 and 128 filters, for 32x32 colour images."""
+    layers = [layer for channels in (32, 64, 128) for layer in (*_conv_norm(channels), nc.ReLU(), nc.MaxPool2d(2))]
+    return _chain((32, 32, 3), *layers, **options)
+
+
+def resnet8(**options) -> nc.Model:
+    """The smallest of the ResNets for CIFAR (He et al., 2016, section 4.2, n = 1): 16, 32 and 64 channels."""
+    image = nc.Input((3, 32, 32))
+    conv, norm = _conv_norm(16, name="stem")
+    x = nc.ReLU()(norm(conv(image)))
+    for i, (channels, stride) in enumerate(((16, 1), (32, 2), (64, 2))):
+        x = _residual(x, f"block{i}", channels, stride)
+    x = nc.Linear(CLASSES, name="head")(nc.GlobalAvgPool2d()(x))
+    return nc.Model(image, x, data_format="NHWC", **options)
+
+
+def _residual(x, name: str, channels: int, stride: int):
+    """Two convolutions and a shortcut, which is a convolution of one pixel where the shape changes."""
+    conv, norm = _conv_norm(channels, stride=stride, name=f"{name}_1")
+    y = nc.ReLU()(norm(conv(x)))
+    conv, norm = _conv_norm(channels, name=f"{name}_2")
+    y = norm(conv(y))
+    if stride > 1:
+        conv, norm = _conv_norm(channels, kernel=1, stride=stride, name=f"{name}_0")
+        x = norm(conv(x))
+    return nc.ReLU()(nc.Add()(y, x))
+
+
+def _conv_norm(channels: int, *, kernel: int = 3, stride: int = 1, name: str | None = None):
+    names = (f"{name}_conv", f"{name}_norm") if name else (None, None)
+    conv = nc.Conv2d(channels, kernel, stride, padding=kernel // 2, bias=False, name=names[0])
+    return conv, nc.BatchNorm(name=names[1])
+
+
+def _chain(shape, *layers, **options) -> nc.Model:
+    return nc.Sequential(*layers, nc.Flatten(), nc.Linear(CLASSES), input_shape=shape, data_format="NHWC", **options)
+
+
+NETS = {"digits": digits, "lenet": lenet, "cifar": cifar, "resnet8": resnet8}
+
+
+class Trained:
+    """A net in training: ``step()`` makes one step, as ``fit`` does for every batch, and returns the loss.
+
+    ``x`` is (N, C, H, W); it is converted here, once, as ``fit`` does before the first epoch. ``options`` are those of
+    ``Model``.
+    """
+
+    def __init__(self, name: str, x: np.ndarray, labels: np.ndarray, state: Mapping | None = None, **options):
+        self.model = NETS[name](**options)
+        self.model.compile(nc.SGD(lr=LR, momentum=MOMENTUM), "cross_entropy", metrics=None)
+        if state:
+            self.model.load_state_dict(state)
+        self._samples, self._labels = (np.ascontiguousarray(x.transpose(0, 2, 3, 1), self.model.dtype),), labels
+        self._plan = self.model._plans.get("train", len(labels))
+        self.kernels = self._plan.step
+        """The kernels of a step alone, without what Python does round them."""
+        self.flops = 3 * forward_flops(self.model.graph, len(labels))
+        """The gradients of inputs and of weights cost as much as forward, each."""
+
+    def step(self) -> float:
+        (loss,) = self.model._train_step(self._plan, self._samples, self._labels, slice(None))
+        return loss
+
+
+class Inferring:
+    """A net at inference: ``run()`` is ``model.forward`` of one batch, with weights packed and batch norm folded."""
+
+    def __init__(self, name: str, x: np.ndarray, state: Mapping | None = None, **options):
+        self.model = NETS[name](**options)
+        if state:
+            self.model.load_state_dict(state)
+        self._x = np.ascontiguousarray(x.transpose(0, 2, 3, 1), self.model.dtype)
+        self.kernels = self.model._plans.get("predict", len(x)).forward
+        self.flops = forward_flops(self.model.graph, len(x))
+
+    def run(self) -> np.ndarray:
+        return self.model.forward(self._x, check_finite=False)
+
+
+def forward_flops(graph: Graph, batch: int) -> int:
+    """Of a net as it is written, without what rewrites save."""
+    shapes = graph.shapes(batch)
+    nodes = [node for node in graph.nodes if not isinstance(node.op, Source)]
+    return sum(node.op.flops(*(shapes[i] for i in node.inputs)) for node in nodes)
