@@ -9,9 +9,10 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ..ops.base import Buffer
-from . import convolution, weight_gradient
+from . import convolution, depthwise, weight_gradient
 from .activation import relu_backward
 from .convolution import Convolution
+from .depthwise import Depthwise
 from .fused_pool import bind_unpool, pool_record
 from .geometry import Axis, Channels, forward_axis, gradient_axis
 from .packing import bind_prepare, bind_turn
@@ -20,12 +21,13 @@ from .wrap import bind_unwrap
 
 
 @lru_cache
-def forward_convolution(op, dtype, x_shape) -> Convolution:
+def forward_convolution(op, dtype, x_shape) -> Convolution | Depthwise:
     """Describe y = conv(x), and what is fused to it."""
-    return convolution.describe(
+    axes = _axes(op, x_shape, forward_axis)
+    description = convolution.describe(
         dtype,
         x_shape,
-        *_axes(op, x_shape, forward_axis),
+        *axes,
         Channels.of(op.groups, x_shape[3], op.out_channels),
         op.conv_shape(x_shape),
         op.kernel_size[1],
@@ -33,20 +35,31 @@ def forward_convolution(op, dtype, x_shape) -> Convolution:
         relu=op.activation == "relu",
         pool=pool_record(op.pool, op.conv_shape(x_shape)),
     )
+    return _fastest(description, axes)
 
 
 @lru_cache
-def input_gradient(op, dtype, x_shape) -> Convolution:
+def input_gradient(op, dtype, x_shape) -> Convolution | Depthwise:
     """Describe dx as a convolution of dy; where the border is circular, the gradient of x with its border."""
-    dx_shape = bordered_shape(op, x_shape)
-    return convolution.describe(
+    dx_shape, axes = bordered_shape(op, x_shape), _axes(op, x_shape, gradient_axis)
+    description = convolution.describe(
         dtype,
         op.conv_shape(x_shape),
-        *_axes(op, x_shape, gradient_axis),
+        *axes,
         Channels.of(op.groups, op.out_channels, x_shape[3]),
         dx_shape,
         op.kernel_size[1],
     )
+    return _fastest(description, axes)
+
+
+def _fastest(description, axes) -> Convolution | Depthwise:
+    return depthwise.describe(description, *axes) if depthwise.serves(description) else description
+
+
+def _bind(description, source, packed, out, argmax, scratch):
+    kernels = depthwise if isinstance(description, Depthwise) else convolution
+    return kernels.bind(description, source, packed, out, argmax, scratch)
 
 
 @lru_cache
@@ -96,7 +109,7 @@ def forward_scratch(op, dtype, x_shape):
 
 def conv2d(op, x, weight, bias, *, out, argmax, scratch):
     description = forward_convolution(op, str(x.dtype), x.shape)
-    return convolution.bind(description, x, scratch["packed"], out, argmax, scratch)
+    return _bind(description, x, scratch["packed"], out, argmax, scratch)
 
 
 def backward_scratch(op, dtype, x_shape):
@@ -135,7 +148,7 @@ def _input_gradient_calls(op, dy, weight, dx, scratch):
     channels = Channels.of(op.groups, op.out_channels, dx.shape[3])
     turn = bind_turn(channels, description.phases, description.taps, weight, turned)
     if op.padding_mode != "circular":
-        return turn, convolution.bind(description, dy, turned, dx, None, scratch)
+        return turn, _bind(description, dy, turned, dx, None, scratch)
     bordered = scratch["bordered"]
-    correlate = convolution.bind(description, dy, turned, bordered, None, scratch)
+    correlate = _bind(description, dy, turned, bordered, None, scratch)
     return turn, correlate, bind_unwrap(bordered, op.pads(dx.shape), dx)

@@ -1,0 +1,122 @@
+"""Depthwise convolution, forward and input gradient: rows of results, computed from the images as they lie in memory.
+
+Little is computed per number that is read, so nothing is copied: there is no border, and windows that hang over the
+edge leave out the taps that see nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from ..ops.base import Buffer
+from .compile import helper, kernel, serial
+from .convolution import SERIAL_BELOW, Convolution
+from .depthwise_tiles import PIXELS, half_tile, pixel_tile, pixels_tile
+from .fused_pool import taps_inside
+from .geometry import Axis, AxisPhase
+from .microkernel import CHAIN
+
+LATTICE = np.dtype([(name, np.int64) for name in ("taps", "origin", "spacing", "first", "end")])
+"""On one axis, window i of a phase reads pixel i * step + origin + t * spacing through tap t; first, end: those inside."""
+
+
+class Depthwise(NamedTuple):
+    """What ``convolve_channels`` must know: that of a ``Convolution``, and the lattices of each phase's taps."""
+
+    geometry: np.ndarray
+    phases: np.ndarray
+    lattices: np.ndarray
+    taps: np.ndarray
+    packed: Buffer
+    scratch: dict[str, Buffer]
+    work: int
+
+
+def serves(c: Convolution) -> bool:
+    """Tell whether this kernel can compute a convolution: depthwise, zeros for a border, no pool behind it.
+
+    Filters of more than ``CHAIN`` taps are left to the kernel that sums in chains.
+    """
+    g = c.geometry[0]
+    return bool(g["depthwise"] and not g["circular"] and not c.pool[0]["fused"] and c.phases["taps"].max() <= CHAIN)
+
+
+def describe(c: Convolution, rows: Axis, columns: Axis) -> Depthwise:
+    """Return the same convolution for this kernel."""
+    phases = [((rows, r), (columns, s)) for r in rows.phases for s in columns.phases]
+    lattices = np.array([_lattice(*axis) for pair in phases for axis in pair], LATTICE).reshape(-1, 2)
+    return Depthwise(c.geometry, c.phases, lattices, c.taps, c.packed, {}, c.work)
+
+
+def _lattice(axis: Axis, phase: AxisPhase) -> tuple[int, ...]:
+    offsets = [offset for _, offset in phase.taps] or [0]
+    origin, spacing = offsets[0] - axis.pad, offsets[1] - offsets[0] if len(offsets) > 1 else 1
+    last = axis.size - 1 - origin - (offsets[-1] - offsets[0])
+    first, end = max(phase.first, -(origin // axis.step)), min(phase.end, last // axis.step + 1)
+    return len(phase.taps), origin, spacing, first, max(first, end)
+
+
+def bind(d: Depthwise, source, packed, out, argmax, scratch):
+    """Return the call that computes ``out`` from ``source`` and packed weights; ``argmax`` is not in use."""
+    call = serial(convolve_channels) if d.work < SERIAL_BELOW else convolve_channels
+    operands = d.geometry, d.phases, d.lattices, source.reshape(-1), packed, out.reshape(-1)
+
+    def run():
+        call(*operands)
+
+    return run
+
+
+@kernel
+def convolve_channels(geometry, phases, lattices, source, packed, out):
+    """Compute all rows of the grid, of all images."""
+    for unit in prange(geometry[0].images * geometry[0].grid_height):
+        g = geometry[0]
+        n, i = unit // g.grid_height, unit % g.grid_height
+        for k in range(len(phases)):
+            if phases[k].first_row <= i < phases[k].end_row:
+                compute_row(g, phases[k], lattices[k, 0], lattices[k, 1], n, i, source, packed, out)
+
+
+@helper
+def compute_row(g, phase, vertical, horizontal, n, i, source, packed, out):
+    """Compute the results of row i of the grid: those at the edges one by one, others in tiles.
+
+    The last tile repeats some results where it would not be full: they come out the same.
+    """
+    j, inside, size = phase.first_column, horizontal.end - horizontal.first, 1
+    while j < phase.end_column:
+        if j < horizontal.first or j >= horizontal.end or inside < PIXELS // 2:
+            size = 1
+        elif inside < PIXELS or horizontal.end - j <= PIXELS // 2:
+            size = PIXELS // 2
+            j = min(j, horizontal.end - size)
+        else:
+            size = PIXELS
+            j = min(j, horizontal.end - size)
+        compute_pixels(g, phase, vertical, horizontal, n, i, j, size, source, packed, out)
+        j += size
+
+
+@helper
+def compute_pixels(g, phase, vertical, horizontal, n, i, j, size, source, packed, out):
+    """Compute ``size`` results from column j on: all their channels, from the taps that are inside the image."""
+    top, left = i * g.step_h + vertical.origin, j * g.step_w + horizontal.origin
+    rows = taps_inside(top, vertical.taps, vertical.spacing, g.height)
+    columns = taps_inside(left, horizontal.taps, horizontal.spacing, g.width)
+    window = ((n * g.height + top) * g.width + left) * g.channels
+    place = phase.out_start + n * phase.out_image + i * phase.out_row + j * phase.out_pixel
+    steps = (vertical.spacing * g.width * g.channels, horizontal.spacing * g.channels)
+    pixel, taps, relu = (g.step_w * g.channels, phase.out_pixel), horizontal.taps, g.relu != 0
+    for c in range(0, g.channels, g.lanes):
+        w, p, panel = window + c, place + c, phase.panel + c * (1 + phase.products)
+        channels = min(g.lanes, g.channels - c)
+        if size == PIXELS:
+            pixels_tile(source, w, packed, panel, out, p, taps, rows, columns, steps, pixel, channels, relu)
+        elif size > 1:
+            half_tile(source, w, packed, panel, out, p, taps, rows, columns, steps, pixel, channels, relu)
+        else:
+            pixel_tile(source, w, packed, panel, out, p, taps, rows, columns, steps, pixel, channels, relu)
