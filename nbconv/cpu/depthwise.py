@@ -14,7 +14,7 @@ from numba import prange
 from ..ops.base import Buffer
 from .compile import helper, kernel, serial
 from .convolution import SERIAL_BELOW, Convolution
-from .depthwise_tiles import PIXELS, half_tile, pixel_tile, pixels_tile
+from .depthwise_tiles import PIXELS, shared_row, single_row, spaced_row
 from .fused_pool import taps_inside
 from .geometry import Axis, AxisPhase
 from .microkernel import CHAIN
@@ -83,22 +83,16 @@ def convolve_channels(geometry, phases, lattices, source, packed, out):
 
 @helper
 def compute_row(g, phase, vertical, horizontal, n, i, source, packed, out):
-    """Compute the results of row i of the grid: those at the edges one by one, others in tiles.
-
-    The last tile repeats some results where it would not be full: they come out the same.
-    """
-    j, inside, size = phase.first_column, horizontal.end - horizontal.first, 1
-    while j < phase.end_column:
-        if j < horizontal.first or j >= horizontal.end or inside < PIXELS // 2:
-            size = 1
-        elif inside < PIXELS or horizontal.end - j <= PIXELS // 2:
-            size = PIXELS // 2
-            j = min(j, horizontal.end - size)
-        else:
-            size = PIXELS
-            j = min(j, horizontal.end - size)
-        compute_pixels(g, phase, vertical, horizontal, n, i, j, size, source, packed, out)
-        j += size
+    """Compute the results of row i of the grid: those at the edges one by one, others in tiles."""
+    first, end = horizontal.first, horizontal.end
+    if end - first < PIXELS:
+        first, end = phase.end_column, phase.end_column
+    for j in range(phase.first_column, first):
+        compute_pixels(g, phase, vertical, horizontal, n, i, j, 1, source, packed, out)
+    if first < end:
+        compute_pixels(g, phase, vertical, horizontal, n, i, first, end - first, source, packed, out)
+    for j in range(end, phase.end_column):
+        compute_pixels(g, phase, vertical, horizontal, n, i, j, 1, source, packed, out)
 
 
 @helper
@@ -110,13 +104,11 @@ def compute_pixels(g, phase, vertical, horizontal, n, i, j, size, source, packed
     window = ((n * g.height + top) * g.width + left) * g.channels
     place = phase.out_start + n * phase.out_image + i * phase.out_row + j * phase.out_pixel
     steps = (vertical.spacing * g.width * g.channels, horizontal.spacing * g.channels)
-    pixel, taps, relu = (g.step_w * g.channels, phase.out_pixel), horizontal.taps, g.relu != 0
-    for c in range(0, g.channels, g.lanes):
-        w, p, panel = window + c, place + c, phase.panel + c * (1 + phase.products)
-        channels = min(g.lanes, g.channels - c)
-        if size == PIXELS:
-            pixels_tile(source, w, packed, panel, out, p, taps, rows, columns, steps, pixel, channels, relu)
-        elif size > 1:
-            half_tile(source, w, packed, panel, out, p, taps, rows, columns, steps, pixel, channels, relu)
-        else:
-            pixel_tile(source, w, packed, panel, out, p, taps, rows, columns, steps, pixel, channels, relu)
+    taps, pixel = (vertical.taps, horizontal.taps), (g.step_w * g.channels, phase.out_pixel)
+    sizes, panel, relu = (size, g.channels), phase.panel, g.relu != 0
+    if size == 1:
+        single_row(source, window, packed, panel, out, place, taps, rows, columns, steps, pixel, sizes, relu)
+    elif steps[1] == pixel[0]:
+        shared_row(source, window, packed, panel, out, place, taps, rows, columns, steps, pixel, sizes, relu)
+    else:
+        spaced_row(source, window, packed, panel, out, place, taps, rows, columns, steps, pixel, sizes, relu)
