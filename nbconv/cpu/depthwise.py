@@ -87,28 +87,29 @@ def compute_row(g, phase, vertical, horizontal, n, i, source, packed, out):
     first, end = horizontal.first, horizontal.end
     if end - first < PIXELS:
         first, end = phase.end_column, phase.end_column
-    for j in range(phase.first_column, first):
-        compute_pixels(g, phase, vertical, horizontal, n, i, j, 1, source, packed, out)
-    if first < end:
-        compute_pixels(g, phase, vertical, horizontal, n, i, first, end - first, source, packed, out)
-    for j in range(end, phase.end_column):
-        compute_pixels(g, phase, vertical, horizontal, n, i, j, 1, source, packed, out)
+    j = phase.first_column
+    while j < phase.end_column:
+        size = end - first if j == first else 1
+        compute_pixels(g, phase, vertical, horizontal, n, i, j, size, source, packed, out)
+        j += size
 
 
 @helper
 def compute_pixels(g, phase, vertical, horizontal, n, i, j, size, source, packed, out):
-    """Compute ``size`` results from column j on: all their channels, from the taps that are inside the image."""
+    """Compute ``size`` results of row i from column j on, all their channels, from the taps inside the image."""
     top, left = i * g.step_h + vertical.origin, j * g.step_w + horizontal.origin
     rows = taps_inside(top, vertical.taps, vertical.spacing, g.height)
     columns = taps_inside(left, horizontal.taps, horizontal.spacing, g.width)
+    line = g.width * g.channels
     window = ((n * g.height + top) * g.width + left) * g.channels
     place = phase.out_start + n * phase.out_image + i * phase.out_row + j * phase.out_pixel
-    steps = (vertical.spacing * g.width * g.channels, horizontal.spacing * g.channels)
-    taps, pixel = (vertical.taps, horizontal.taps), (g.step_w * g.channels, phase.out_pixel)
-    sizes, panel, relu = (size, g.channels), phase.panel, g.relu != 0
+    taps, steps = (vertical.taps, horizontal.taps), (vertical.spacing * line, horizontal.spacing * g.channels)
+    pixel, sizes = (g.step_w * g.channels, phase.out_pixel), (size, g.channels)
+    ahead = (((vertical.taps - 1) * vertical.spacing + 1) * line, line)
+    panel, relu = phase.panel, g.relu != 0
     if size == 1:
         single_row(source, window, packed, panel, out, place, taps, rows, columns, steps, pixel, sizes, relu)
     elif steps[1] == pixel[0]:
-        shared_row(source, window, packed, panel, out, place, taps, rows, columns, steps, pixel, sizes, relu)
+        shared_row(source, window, packed, panel, out, place, taps, rows, columns, steps, pixel, sizes, relu, ahead)
     else:
-        spaced_row(source, window, packed, panel, out, place, taps, rows, columns, steps, pixel, sizes, relu)
+        spaced_row(source, window, packed, panel, out, place, taps, rows, columns, steps, pixel, sizes, relu, ahead)
