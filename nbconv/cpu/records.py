@@ -32,7 +32,7 @@ POOL = _record(
     *("kernel_h", "kernel_w", "step_h", "step_w", "pad_top", "pad_left", "dilation_h", "dilation_w"),
 )
 SUMS = _record(
-    *("rows", "row_tiles", "tiles"),  # rows of the weight (a tap and channel), tiles of them, tiles of the weight
+    *("rows", "tile_rows", "row_tiles", "tiles"),  # rows of the weight (a tap and channel), of a tile; tiles of both
     *("pieces", "slot", "bias"),  # partial sums, elements of a tile, and whether the bias is wanted
 )
 

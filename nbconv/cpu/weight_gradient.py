@@ -18,7 +18,7 @@ from .compile import helper, kernel, serial
 from .convolution import SERIAL_BELOW, first_channel, share
 from .geometry import Axis, Channels
 from .memory import clear
-from .microkernel import ROWS, channel_sum, narrow_sum, wide_sum
+from .microkernel import CHANNEL_ROWS, ROWS, channel_sum, narrow_sum, wide_sum
 from .records import SUMS, geometry_record, one
 from .strips import copy_strip, strip_bounds, strip_origin
 
@@ -60,10 +60,11 @@ def describe(
     strips = _choose_strips(geometry)
     g = geometry[0]
     offsets = _offsets(g, rows.phases[0], columns.phases[0])
-    row_tiles = -(-len(offsets) // ROWS)
+    tile_rows = CHANNEL_ROWS if g["depthwise"] else ROWS
+    row_tiles = -(-len(offsets) // tile_rows)
     tiles = int(g["groups"] * g["blocks"]) * row_tiles
     pieces = min(-(-UNITS // tiles), strips, MOST_PIECES)
-    values = len(offsets), row_tiles, tiles if weight else 0, pieces, ROWS * g["block"], bias
+    values = len(offsets), tile_rows, row_tiles, tiles if weight else 0, pieces, tile_rows * g["block"], bias
     sums = one(SUMS, zip(SUMS.names, values, strict=True))
     work = source[0] * rows.count * columns.count * filters * (len(offsets) if weight else 1)
     offsets = np.concatenate([offsets, np.full(ROWS, offsets[-1])])
@@ -186,7 +187,7 @@ def place_runs(g, images, grid, runs):
 @helper
 def tile_place(g, s, tile):
     """Return group, block of columns, and first row of a tile of the weight."""
-    block, row = tile // s.row_tiles, tile % s.row_tiles * ROWS
+    block, row = tile // s.row_tiles, tile % s.row_tiles * s.tile_rows
     return block // g.blocks, block % g.blocks, row
 
 
@@ -261,7 +262,7 @@ def add_tile(g, s, tile, weight_sums, dweight):
     group, block, row = tile_place(g, s, tile)
     columns = min(g.block, g.columns - block * g.block)
     width = g.block if columns > g.lanes else g.lanes
-    for m in range(min(ROWS, s.rows - row)):
+    for m in range(min(s.tile_rows, s.rows - row)):
         place = (row + m) * g.out_channels + first_channel(g, group * g.blocks + block)
         total = dweight[place : place + columns]
         for piece in range(s.pieces):
