@@ -21,8 +21,8 @@ from .vectors import INTEGER, REGISTERS, Vectors, pointers
 ROWS = (REGISTERS - 4) // 2
 """Rows of a tile: with two vectors of sums each they leave registers for two vectors of columns and a number."""
 
-CHANNEL_ROWS = 9
-"""Rows of a depthwise tile of sums: a filter of 3 x 3 taps, the most frequent, leaves none empty."""
+NARROW_ROWS = 9
+"""Rows of a tile of sums of one vector: a filter of 3 x 3 taps leaves none empty, and each keeps its address at hand."""
 
 AHEAD = 32
 """Pixels ahead of the sums that dy is asked for: pixels of many channels lie too far apart to be foreseen."""
@@ -61,16 +61,16 @@ def wide_sum(
 def narrow_sum(
     typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot
 ):
-    """Add to ROWS sums of one vector of columns; see ``_sum_tile``."""
-    return _sum_tile(ROWS, 1, False, x, offsets, dy, runs, sums)
+    """Add to NARROW_ROWS sums of one vector of columns; see ``_sum_tile``."""
+    return _sum_tile(NARROW_ROWS, 1, False, x, offsets, dy, runs, sums)
 
 
 @intrinsic
 def channel_sum(
     typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot
 ):
-    """Add to CHANNEL_ROWS sums of one vector of channels, depthwise; see ``_sum_tile``."""
-    return _sum_tile(CHANNEL_ROWS, 1, True, x, offsets, dy, runs, sums)
+    """Add to NARROW_ROWS sums of one vector of channels, depthwise; see ``_sum_tile``."""
+    return _sum_tile(NARROW_ROWS, 1, True, x, offsets, dy, runs, sums)
 
 
 def _product_tile(vectors, depthwise, source, rows, offsets, packed, out):

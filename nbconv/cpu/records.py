@@ -32,7 +32,7 @@ POOL = _record(
     *("kernel_h", "kernel_w", "step_h", "step_w", "pad_top", "pad_left", "dilation_h", "dilation_w"),
 )
 SUMS = _record(
-    *("rows", "tile_rows", "row_tiles", "tiles"),  # rows of the weight (a tap and channel), of a tile; tiles of both
+    *("rows", "wide_blocks", "wide_tiles", "narrow_tiles", "tiles"),  # rows of the weight; tiles of a block, of all
     *("pieces", "slot", "bias"),  # partial sums, elements of a tile, and whether the bias is wanted
 )
 

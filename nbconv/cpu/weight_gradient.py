@@ -18,7 +18,7 @@ from .compile import helper, kernel, serial
 from .convolution import SERIAL_BELOW, first_channel, share
 from .geometry import Axis, Channels
 from .memory import clear
-from .microkernel import CHANNEL_ROWS, ROWS, channel_sum, narrow_sum, wide_sum
+from .microkernel import NARROW_ROWS, ROWS, channel_sum, narrow_sum, wide_sum
 from .records import SUMS, geometry_record, one
 from .strips import copy_strip, strip_bounds, strip_origin
 
@@ -60,14 +60,15 @@ def describe(
     strips = _choose_strips(geometry)
     g = geometry[0]
     offsets = _offsets(g, rows.phases[0], columns.phases[0])
-    tile_rows = CHANNEL_ROWS if g["depthwise"] else ROWS
-    row_tiles = -(-len(offsets) // tile_rows)
-    tiles = int(g["groups"] * g["blocks"]) * row_tiles
+    wide_tiles, narrow_tiles = -(-len(offsets) // ROWS), -(-len(offsets) // NARROW_ROWS)
+    wide = channels.wide_blocks(dtype)
+    tiles = int(g["groups"]) * (wide * wide_tiles + (int(g["blocks"]) - wide) * narrow_tiles)
     pieces = min(-(-UNITS // tiles), strips, MOST_PIECES)
-    values = len(offsets), tile_rows, row_tiles, tiles if weight else 0, pieces, tile_rows * g["block"], bias
+    slot = max(ROWS * int(g["block"]), NARROW_ROWS * int(g["lanes"]))
+    values = len(offsets), wide, wide_tiles, narrow_tiles, tiles if weight else 0, pieces, slot, bias
     sums = one(SUMS, zip(SUMS.names, values, strict=True))
     work = source[0] * rows.count * columns.count * filters * (len(offsets) if weight else 1)
-    offsets = np.concatenate([offsets, np.full(ROWS, offsets[-1])])
+    offsets = np.concatenate([offsets, np.full(max(ROWS, NARROW_ROWS), offsets[-1])])
     return WeightGradient(geometry, sums, offsets, _scratch(g, sums[0], dtype, work), work)
 
 
@@ -186,16 +187,25 @@ def place_runs(g, images, grid, runs):
 
 @helper
 def tile_place(g, s, tile):
-    """Return group, block of columns, and first row of a tile of the weight."""
-    block, row = tile // s.row_tiles, tile % s.row_tiles * s.tile_rows
-    return block // g.blocks, block % g.blocks, row
+    """Return group, block of columns, columns of it, and rows (first, end) of a tile of the weight.
+
+    Of a group, tiles of narrow blocks come last: these have one vector of columns, and other rows.
+    """
+    wide = s.wide_blocks * s.wide_tiles
+    group_tiles = wide + (g.blocks - s.wide_blocks) * s.narrow_tiles
+    group, tile = tile // group_tiles, tile % group_tiles
+    if tile < wide:
+        block, row, rows = tile // s.wide_tiles, tile % s.wide_tiles * ROWS, ROWS
+    else:
+        tile -= wide
+        block, row, rows = s.wide_blocks + tile // s.narrow_tiles, tile % s.narrow_tiles * NARROW_ROWS, NARROW_ROWS
+    return group, block, min(g.block, g.columns - block * g.block), (row, min(row + rows, s.rows))
 
 
 @helper
 def sum_tile(g, s, tile, offsets, x, dy, runs, count, pixels, sums, slot):
     """Add the products of one strip to one tile of sums; a long row in parts, each with sums of its own."""
-    group, block, row = tile_place(g, s, tile)
-    columns = min(g.block, g.columns - block * g.block)
+    group, block, columns, (row, _) = tile_place(g, s, tile)
     dy_start = first_channel(g, group * g.blocks + block)
     x_start = dy_start if g.depthwise else group * g.depth
     x_step, dy_step = g.step_w * g.channels, g.out_channels
@@ -259,11 +269,10 @@ def add_bias(g, s, bias_sums, dbias):
 @helper
 def add_tile(g, s, tile, weight_sums, dweight):
     """Add the pieces of one tile of the weight."""
-    group, block, row = tile_place(g, s, tile)
-    columns = min(g.block, g.columns - block * g.block)
+    group, block, columns, rows = tile_place(g, s, tile)
     width = g.block if columns > g.lanes else g.lanes
-    for m in range(min(s.tile_rows, s.rows - row)):
-        place = (row + m) * g.out_channels + first_channel(g, group * g.blocks + block)
+    for m in range(rows[1] - rows[0]):
+        place = (rows[0] + m) * g.out_channels + first_channel(g, group * g.blocks + block)
         total = dweight[place : place + columns]
         for piece in range(s.pieces):
             start = (piece * s.tiles + tile) * s.slot + m * width
