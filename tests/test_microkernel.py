@@ -47,8 +47,8 @@ PRODUCTS = {
 }
 SUMS = {
     "wide": (sum_wide, mk.ROWS, 2),
-    "narrow": (sum_narrow, mk.ROWS, 1),
-    "channel": (sum_channel, mk.ROWS, 1),
+    "narrow": (sum_narrow, mk.NARROW_ROWS, 1),
+    "channel": (sum_channel, mk.NARROW_ROWS, 1),
 }
 
 

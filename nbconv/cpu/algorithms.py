@@ -9,7 +9,7 @@ from __future__ import annotations
 from math import prod
 
 from .geometry import Channels
-from .microkernel import ROWS
+from .microkernel import EVEN_ROWS, ROWS
 from .vector import lanes
 from .winograd import OUTPUTS
 
@@ -40,8 +40,8 @@ def winograd_forward(op, dtype, source, result) -> int:
 def winograd_gradient(op, dtype, source, result) -> int:
     """Return the same for the gradient of the weight of a convolution from ``source`` to ``result``."""
     channels = Channels.of(op.groups, source[3], result[3])
-    direct = prod(result[:3]) * _whole_tiles(prod(op.kernel_size) * channels.depth) * _vectors(channels, dtype)
-    return _choose(op, dtype, direct, source, result, _whole_tiles)
+    direct = prod(result[:3]) * _filled(prod(op.kernel_size) * channels.depth, ROWS) * _vectors(channels, dtype)
+    return _choose(op, dtype, direct, source, result, lambda depth: _filled(depth, EVEN_ROWS))
 
 
 def _choose(op, dtype, direct, source, result, rows) -> int:
@@ -70,6 +70,6 @@ def _vectors(channels: Channels, dtype) -> int:
     return channels.groups * channels.padded(dtype) // lanes(dtype)
 
 
-def _whole_tiles(rows: int) -> int:
-    """Fill up to whole tiles: ``_whole_tiles(15)`` is 28 where tiles have 14 rows."""
-    return -(-rows // ROWS) * ROWS
+def _filled(rows: int, tile: int) -> int:
+    """Fill up to whole tiles: ``_filled(15, 14)`` is 28."""
+    return -(-rows // tile) * tile

@@ -112,7 +112,12 @@ def bind_return(pool, relu, dy, out, argmax, scale, x, maps, gradient):
 
     ``maps`` are centre, slope and shift along a line of pixels (``channel_lines.py``); ``None`` stands for zeros.
     """
-    images, record, follows_x, dtype = gradient.shape[0], pool_record(pool, gradient.shape), x is not None, gradient.dtype
+    images, record, follows_x, dtype = (
+        gradient.shape[0],
+        pool_record(pool, gradient.shape),
+        x is not None,
+        gradient.dtype,
+    )
     sizes = images, _band(record[0], images), lanes(dtype), block_columns(dtype)
     call, dy, gradient = build(unpool, 4 * gradient.size), dy.reshape(-1), gradient.reshape(-1)
     out, x, maps = out.reshape(-1) if relu else dy, x.reshape(-1) if follows_x else dy, maps or (scale,) * 3
@@ -165,7 +170,11 @@ def prepare_rows(p, n, first, end, follows_x, x, block, maps, gradient):
 def return_row(p, n, i, r, relu, lanes, dy, out, argmax, scale, gradient, add):
     """Return the gradients of one row of windows to winners in rows (first, end) ``r`` of their taps."""
     size, line, kernel_w, width = p.channels, p.image_width * p.channels, p.kernel_w, p.width
-    step, steps, (first_whole, end_whole) = p.step_w * size, (p.dilation_h * line, p.dilation_w * size), whole_windows(p)
+    step, steps, (first_whole, end_whole) = (
+        p.step_w * size,
+        (p.dilation_h * line, p.dilation_w * size),
+        whole_windows(p),
+    )
     first = (n * p.image_height + i * p.step_h - p.pad_top) * line - p.pad_left * size
     place = (n * p.height + i) * width * size
     share = channel_share(size, lanes)

@@ -106,6 +106,10 @@ class Channels(NamedTuple):
         """Blocks of columns in a group."""
         return -(-self.columns // self.block(dtype))
 
+    def wide_blocks(self, dtype) -> int:
+        """Blocks of a group that have more columns than one vector holds."""
+        return 0 if self.depthwise else (self.columns + lanes(dtype) - 1) // self.block(dtype)
+
     def padded(self, dtype) -> int:
         """Columns of a group, filled up to whole vectors."""
         return -(-self.columns // lanes(dtype)) * lanes(dtype)

@@ -21,6 +21,15 @@ from .vectors import INTEGER, REGISTERS, Vectors, pointers
 ROWS = (REGISTERS - 4) // 2
 """Rows of a tile: with two vectors of sums each they leave registers for two vectors of columns and a number."""
 
+NARROW_ROWS = 9
+"""Rows of a tile of sums of one vector: a filter of 3 x 3 taps leaves none empty, and each keeps its address at hand."""
+
+EVEN_ROWS = 8 if REGISTERS == 32 else 4
+"""Rows of a tile of sums of two vectors where rows are channels: powers of two, mostly."""
+
+AHEAD = 32
+"""Pixels ahead of the sums that dy is asked for: pixels of many channels lie too far apart to be foreseen."""
+
 CHAIN = 128
 """Products that are added one after the other. Sums of more are sums of such sums: rounding errors grow with both."""
 
@@ -48,23 +57,31 @@ def wide_sum(
     typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot
 ):
     """Add to ROWS sums of two vectors of columns; see ``_sum_tile``."""
-    return _sum_tile(2, False, x, offsets, dy, runs, sums)
+    return _sum_tile(ROWS, 2, False, x, offsets, dy, runs, sums)
 
 
 @intrinsic
 def narrow_sum(
     typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot
 ):
-    """Add to ROWS sums of one vector of columns; see ``_sum_tile``."""
-    return _sum_tile(1, False, x, offsets, dy, runs, sums)
+    """Add to NARROW_ROWS sums of one vector of columns; see ``_sum_tile``."""
+    return _sum_tile(NARROW_ROWS, 1, False, x, offsets, dy, runs, sums)
+
+
+@intrinsic
+def even_sum(
+    typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot
+):
+    """Add to EVEN_ROWS sums of two vectors of columns; see ``_sum_tile``."""
+    return _sum_tile(EVEN_ROWS, 2, False, x, offsets, dy, runs, sums)
 
 
 @intrinsic
 def channel_sum(
     typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot
 ):
-    """Add to ROWS sums of one vector of channels, depthwise; see ``_sum_tile``."""
-    return _sum_tile(1, True, x, offsets, dy, runs, sums)
+    """Add to NARROW_ROWS sums of one vector of channels, depthwise; see ``_sum_tile``."""
+    return _sum_tile(NARROW_ROWS, 1, True, x, offsets, dy, runs, sums)
 
 
 def _product_tile(vectors, depthwise, source, rows, offsets, packed, out):
@@ -134,7 +151,7 @@ def _product_tile(vectors, depthwise, source, rows, offsets, packed, out):
     return signature, generate
 
 
-def _sum_tile(vectors, depthwise, x, offsets, dy, runs, sums):
+def _sum_tile(rows, vectors, depthwise, x, offsets, dy, runs, sums):
     """Return signature and code of a tile of sums over pixels; j runs over columns, m over rows of the tile::
 
         sums[slot + m * width + j] += sum over runs r < count and i < pixels of
@@ -155,8 +172,8 @@ def _sum_tile(vectors, depthwise, x, offsets, dy, runs, sums):
         )
         v = Vectors(context, builder, x.dtype, vectors)
         x_at, dy_at, offsets_at = v.at(x_at, x_start), v.at(dy_at, dy_start), v.at(offsets_at, first)
-        origins = [v.at(x_at, v.element(offsets_at, m)) for m in range(ROWS)]
-        values = [v.variables(v.zeros()) for _ in range(ROWS)]
+        origins = [v.at(x_at, v.element(offsets_at, m)) for m in range(rows)]
+        values = [v.variables(v.zeros()) for _ in range(rows)]
 
         def accumulate(masks):
             with cgutils.for_range(builder, count) as run:
@@ -166,6 +183,10 @@ def _sum_tile(vectors, depthwise, x, offsets, dy, runs, sums):
                 with cgutils.for_range(builder, pixels):
                     x_now, dy_now = builder.load(x_offset), builder.load(dy_offset)
                     gradients = v.load(v.at(dy_at, dy_now), masks)
+                    if vectors > 1:
+                        ahead = builder.add(dy_now, builder.mul(dy_step, v.integer(AHEAD)))
+                        for j in range(0, v.columns, v.lanes):
+                            v.prefetch(v.at(dy_at, builder.add(ahead, v.integer(j))))
                     for origin, value in zip(origins, values, strict=True):
                         pixel = v.at(origin, x_now)
                         v.add_product(value, v.load(pixel, masks) if depthwise else v.broadcast(pixel), gradients)

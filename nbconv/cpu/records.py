@@ -33,8 +33,9 @@ POOL = _record(
 )
 TILES = _record("points", "outputs", "taps", "across")  # of Winograd's tiles, on each axis; and tiles in a row
 SUMS = _record(
-    *("rows", "row_tiles", "tiles"),  # rows of the weight (a tap and channel), tiles of them, tiles of the weight
-    *("pieces", "slot", "bias"),  # partial sums, elements of a tile, and whether the bias is wanted
+    *("rows", "wide_rows", "wide_blocks"),  # rows of the weight, of a wide tile; blocks of a group in wide tiles
+    *("wide_tiles", "narrow_tiles", "tiles"),  # tiles of a wide block, of a narrow one, of all
+    *("slot", "pieces", "bias"),  # elements of a tile, partial sums, and whether the bias is wanted
 )
 
 

@@ -122,6 +122,13 @@ class Vectors:
         """Read one number into all lanes of a row."""
         return [self.all_lanes(self.builder.load(pointer), self.type.element)] * self.count
 
+    def prefetch(self, pointer):
+        """Ask for what lies at an address, which need not exist, to be brought into the first cache."""
+        kind, flag = ir.IntType(8).as_pointer(), ir.IntType(32)
+        prefetch = self._declare("llvm.prefetch.p0", ir.VoidType(), [kind, flag, flag, flag])
+        read, often, data = (ir.Constant(flag, number) for number in (0, 3, 1))
+        self.builder.call(prefetch, [self.builder.bitcast(pointer, kind), read, often, data])
+
     # Variables
 
     def variables(self, row=None):
@@ -229,9 +236,7 @@ class Vectors:
 
     def multiply_add(self, left, right, addend):
         """Return ``left * right + addend``, in one rounding where the processor can."""
-        name = f"llvm.{'fma' if HAS_FMA else 'fmuladd'}.{self._kind}"
-        fma = self._declare(name, self.type, [self.type] * 3)
-        return [self.builder.call(fma, list(three)) for three in zip(left, right, addend, strict=True)]
+        return [self.product(*three) for three in zip(left, right, addend, strict=True)]
 
     def floor(self, relu):
         """Return what nothing may be less than: zero with ``relu``, a truth value, and minus infinity without."""

@@ -18,9 +18,10 @@ from .compile import helper, kernel, serial
 from .convolution import SERIAL_BELOW, first_channel, share
 from .geometry import Axis, Channels
 from .memory import clear
-from .microkernel import ROWS, channel_sum, narrow_sum, wide_sum
+from .microkernel import NARROW_ROWS, ROWS, channel_sum, narrow_sum, wide_sum
 from .records import SUMS, geometry_record, one
 from .strips import copy_strip, strip_bounds, strip_origin
+from .vector import lanes
 
 STRIP_PIXELS = 256
 """Pixels of a strip, about: their dy stays in the first cache, and x in the second."""
@@ -60,14 +61,21 @@ def describe(
     strips = _choose_strips(geometry)
     g = geometry[0]
     offsets = _offsets(g, rows.phases[0], columns.phases[0])
-    row_tiles = -(-len(offsets) // ROWS)
-    tiles = int(g["groups"] * g["blocks"]) * row_tiles
-    pieces = min(-(-UNITS // tiles), strips, MOST_PIECES)
-    values = len(offsets), row_tiles, tiles if weight else 0, pieces, ROWS * g["block"], bias
-    sums = one(SUMS, zip(SUMS.names, values, strict=True))
+    sums = sums_record(channels, dtype, len(offsets), ROWS)
+    sums["pieces"], sums["bias"] = min(-(-UNITS // int(sums[0]["tiles"])), strips, MOST_PIECES), bias
+    if not weight:
+        sums["tiles"] = 0
     work = source[0] * rows.count * columns.count * filters * (len(offsets) if weight else 1)
-    offsets = np.concatenate([offsets, np.full(ROWS, offsets[-1])])
+    offsets = np.concatenate([offsets, np.full(max(ROWS, NARROW_ROWS), offsets[-1])])
     return WeightGradient(geometry, sums, offsets, _scratch(g, sums[0], dtype, work), work)
+
+
+def sums_record(channels: Channels, dtype, rows, wide_rows):
+    """Return the record of tiles that cover ``rows`` rows of a weight, in wide blocks ``wide_rows`` at a time."""
+    wide, wide_tiles, narrow_tiles = channels.wide_blocks(dtype), -(-rows // wide_rows), -(-rows // NARROW_ROWS)
+    tiles = channels.groups * (wide * wide_tiles + (channels.blocks(dtype) - wide) * narrow_tiles)
+    slot = max(wide_rows * channels.block(dtype), NARROW_ROWS * lanes(dtype))
+    return one(SUMS, zip(SUMS.names, (rows, wide_rows, wide, wide_tiles, narrow_tiles, tiles, slot, 0, 0), strict=True))
 
 
 def _choose_strips(geometry):
@@ -185,16 +193,25 @@ def place_runs(g, images, grid, runs):
 
 @helper
 def tile_place(g, s, tile):
-    """Return group, block of columns, and first row of a tile of the weight."""
-    block, row = tile // s.row_tiles, tile % s.row_tiles * ROWS
-    return block // g.blocks, block % g.blocks, row
+    """Return group, block of columns, columns of it, and rows (first, end) of a tile of the weight.
+
+    Of a group, tiles of narrow blocks come last: these have one vector of columns, and other rows.
+    """
+    wide = s.wide_blocks * s.wide_tiles
+    group_tiles = wide + (g.blocks - s.wide_blocks) * s.narrow_tiles
+    group, tile = tile // group_tiles, tile % group_tiles
+    if tile < wide:
+        block, row, rows = tile // s.wide_tiles, tile % s.wide_tiles * s.wide_rows, s.wide_rows
+    else:
+        tile -= wide
+        block, row, rows = s.wide_blocks + tile // s.narrow_tiles, tile % s.narrow_tiles * NARROW_ROWS, NARROW_ROWS
+    return group, block, min(g.block, g.columns - block * g.block), (row, min(row + rows, s.rows))
 
 
 @helper
 def sum_tile(g, s, tile, offsets, x, dy, runs, count, pixels, sums, slot):
     """Add the products of one strip to one tile of sums; a long row in parts, each with sums of its own."""
-    group, block, row = tile_place(g, s, tile)
-    columns = min(g.block, g.columns - block * g.block)
+    group, block, columns, (row, _) = tile_place(g, s, tile)
     dy_start = first_channel(g, group * g.blocks + block)
     x_start = dy_start if g.depthwise else group * g.depth
     x_step, dy_step = g.step_w * g.channels, g.out_channels
@@ -258,11 +275,10 @@ def add_bias(g, s, bias_sums, dbias):
 @helper
 def add_tile(g, s, tile, weight_sums, dweight):
     """Add the pieces of one tile of the weight."""
-    group, block, row = tile_place(g, s, tile)
-    columns = min(g.block, g.columns - block * g.block)
+    group, block, columns, rows = tile_place(g, s, tile)
     width = g.block if columns > g.lanes else g.lanes
-    for m in range(min(ROWS, s.rows - row)):
-        place = (row + m) * g.out_channels + first_channel(g, group * g.blocks + block)
+    for m in range(rows[1] - rows[0]):
+        place = (rows[0] + m) * g.out_channels + first_channel(g, group * g.blocks + block)
         total = dweight[place : place + columns]
         for piece in range(s.pieces):
             start = (piece * s.tiles + tile) * s.slot + m * width

@@ -19,10 +19,10 @@ from .compile import helper, kernel, serial
 from .convolution import SERIAL_BELOW, first_channel, share
 from .geometry import Axis, Channels, forward_axis
 from .memory import clear, odd_lines
-from .microkernel import ROWS, narrow_sum, wide_sum
-from .records import SUMS, TILES, geometry_record, one
+from .microkernel import EVEN_ROWS, NARROW_ROWS, ROWS, even_sum, narrow_sum
+from .records import TILES, geometry_record, one
 from .strips import copy_strip, strip_bounds
-from .weight_gradient import tile_place
+from .weight_gradient import sums_record, tile_place
 from .winograd import transform_strip
 from .winograd_transforms import filter_to_points, points_to_results
 
@@ -59,11 +59,8 @@ def describe(dtype, source, rows: Axis, columns: Axis, channels: Channels, filte
     points, across = rows.reach + outputs - 1, -(-columns.count // outputs)
     tiles = one(TILES, zip(TILES.names, (points, outputs, rows.reach, across), strict=True))
     geometry = geometry_record(dtype, source, rows, columns, channels, filters)
-    geometry["circular"], geometry["copied"], geometry["strip_width"] = (
-        circular,
-        True,
-        across * outputs + rows.reach - 1,
-    )
+    geometry["circular"], geometry["copied"] = circular, True
+    geometry["strip_width"] = across * outputs + rows.reach - 1
     pixels = (forward_axis(axis.count, 1, 1, 0, 1, axis.count) for axis in (rows, columns))
     gradient = geometry_record(dtype, (source[0], rows.count, columns.count, filters), *pixels, channels, filters)
     gradient["copied"], gradient["strip_width"] = True, across * outputs
@@ -71,12 +68,11 @@ def describe(dtype, source, rows: Axis, columns: Axis, channels: Channels, filte
     down = -(-rows.count // outputs)
     strips = _choose_strips(geometry, down, across, outputs)
     g = geometry[0]
-    row_tiles = -(-channels.depth // ROWS)
-    count, slot = int(g["groups"] * g["blocks"]) * row_tiles, int(ROWS * g["block"])
-    pieces = _pieces(source[0] * down * across, strips, points * points * count * slot)
-    sums = one(SUMS, zip(SUMS.names, (channels.depth, row_tiles, count, pieces, slot, 0), strict=True))
+    sums = sums_record(channels, dtype, channels.depth, EVEN_ROWS)
+    values = points * points * int(sums[0]["tiles"] * sums[0]["slot"])
+    sums["pieces"] = _pieces(source[0] * down * across, strips, values)
     work = source[0] * down * across * points * points * channels.depth * filters
-    offsets = np.minimum(np.arange(row_tiles * ROWS), channels.depth - 1)
+    offsets = np.minimum(np.arange(channels.depth + max(EVEN_ROWS, NARROW_ROWS)), channels.depth - 1)
     scratch = _scratch(g, tiles[0], sums[0], dtype, serial=work < SERIAL_BELOW)
     return WinogradGradient(geometry, gradient, tiles, sums, offsets, scratch, work)
 
@@ -186,12 +182,11 @@ def add_products(g, w, s, count, offsets, x, dy, run, sums):
     x_step, dy_step = odd_lines(count * g.channels), odd_lines(count * g.out_channels)
     for point in range(w.points * w.points):
         for tile in range(s.tiles):
-            group, block, row = tile_place(g, s, tile)
-            columns = min(g.block, g.columns - block * g.block)
+            group, block, columns, (row, _) = tile_place(g, s, tile)
             xs, dys = point * x_step + group * g.depth, point * dy_step + first_channel(g, group * g.blocks + block)
             slot = (point * s.tiles + tile) * s.slot
             if columns > g.lanes:
-                wide_sum(x, xs, offsets, row, dy, dys, run, 1, count, g.channels, g.out_channels, columns, sums, slot)
+                even_sum(x, xs, offsets, row, dy, dys, run, 1, count, g.channels, g.out_channels, columns, sums, slot)
             else:
                 narrow_sum(x, xs, offsets, row, dy, dys, run, 1, count, g.channels, g.out_channels, columns, sums, slot)
 
@@ -201,16 +196,17 @@ def add_value_sums(geometry, gradient, tiles, sums, x, dy, zeros, value_sums, dw
     """Add the sums of all pieces, in order, and transform them to the gradient."""
     for tile in prange(sums[0].tiles):
         g, w, s = geometry[0], tiles[0], sums[0]
-        group, block, row = tile_place(g, s, tile)
-        columns, step = min(g.block, g.columns - block * g.block), s.tiles * s.slot
+        group, block, columns, rows = tile_place(g, s, tile)
+        step = s.tiles * s.slot
         add_pieces(w, s, tile, value_sums)
         width = g.block if columns > g.lanes else g.lanes
-        for m in range(min(ROWS, s.rows - row)):
+        for m in range(rows[1] - rows[0]):
+            row = rows[0] + m
             for j in range(0, columns, g.lanes):
                 filters = first_channel(g, group * g.blocks + block) + j
                 start, lanes = tile * s.slot + m * width + j, min(g.lanes, columns - j)
-                if not write_gradient(g, w, value_sums[0], start, step, zeros, dweight, row + m, filters, lanes):
-                    sum_gradient(g, w, x, dy, group * g.depth + row + m, row + m, filters, lanes, dweight)
+                if not write_gradient(g, w, value_sums[0], start, step, zeros, dweight, row, filters, lanes):
+                    sum_gradient(g, w, x, dy, group * g.depth + row, row, filters, lanes, dweight)
 
 
 @helper

@@ -181,7 +181,7 @@ def points_to_results(
         )[2:]
         v = Vectors(context, builder, source.dtype)
         is_finite = cgutils.alloca_once_value(builder, ir.Constant(ir.IntType(1), 1))
-        floor = builder.select(relu, v.all_lanes(0.0), v.all_lanes(float("-inf")))
+        floor = v.floor(relu)
 
         def write(masks):
             products = v.at(source_at, start)
