@@ -28,7 +28,7 @@ SAME = {3: Conv2d(64, 3, padding=1), 5: Conv2d(64, 5, padding=2)}
     [
         (SAME[3], (8, 56, 56, 64), (4, 4, 4)),
         (SAME[5], (8, 56, 56, 64), (2, 2, 2)),
-        (SAME[3], (8, 6, 6, 64), (2, 2, 0)),  # tiles of 4 x 4 would be half empty
+        (SAME[3], (8, 6, 6, 64), (2, 2, 2)),  # tiles of 4 x 4 would be half empty
         (SAME[3], (64, 1, 1, 64), (0, 0, 0)),
         (Conv2d(64, 3, stride=2), (8, 56, 56, 64), (0, 0, 0)),
         (Conv2d(64, 3, dilation=2), (8, 56, 56, 64), (0, 0, 0)),
