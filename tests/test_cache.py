@@ -37,10 +37,13 @@ for shape in SHAPE, (2, 3, 4, 5):
 KERNELS = 4
 """What that needs: two kernels, each for all threads and for one."""
 
-HITS = USE + """
+HITS = (
+    USE
+    + """
 kernels = [build for kernel in (activation._relu, reshape._transpose) for build in (kernel, serial(kernel))]
 print("loaded", sum(sum(kernel.stats.cache_hits.values()) for kernel in kernels))
 """
+)
 
 
 def files(folder):
@@ -100,7 +103,9 @@ def test_warned_once_without_cache(tmp_path):
     """A file stands in the place of the folder: that stops even the superuser."""
     blocked = tmp_path / "file"
     blocked.write_text("")
-    result = python(USE + "print(cpu.device.describe()['kernel cache'])", warnings="always", NBCONV_CACHE_DIR=str(blocked))
+    result = python(
+        USE + "print(cpu.device.describe()['kernel cache'])", warnings="always", NBCONV_CACHE_DIR=str(blocked)
+    )
     assert result.returncode == 0 and result.stdout.endswith("none\n")
     assert result.stderr.count("CacheWarning") == 1
     assert "set NBCONV_CACHE_DIR" in result.stderr and str(blocked) in result.stderr

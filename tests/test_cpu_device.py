@@ -13,6 +13,7 @@ from nbconv.errors import OptionError
 
 MOST = numba.config.NUMBA_NUM_THREADS
 
+
 @pytest.mark.parametrize("shape", [(), (1,), (3, 5, 7)])
 @pytest.mark.parametrize("dtype", ["float32", "float64", "uint8", "int64"])
 def test_memory_is_aligned(shape, dtype):

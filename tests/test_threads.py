@@ -47,7 +47,9 @@ def test_tbb_is_loaded_if_it_is_asked_for():
     assert compute(layer="tbb")[1] == compute(layer="safe")[1] == "tbb"
 
 
-@pytest.mark.parametrize("before, layer", [(NO_OPENMP + NO_TBB, "default"), (NO_OPENMP, "workqueue"), ("", "workqueue")])
+@pytest.mark.parametrize(
+    "before, layer", [(NO_OPENMP + NO_TBB, "default"), (NO_OPENMP, "workqueue"), ("", "workqueue")]
+)
 def test_workqueue_is_the_last_resort_or_the_users_choice(before, layer):
     _, described = compute(before, layer)
     assert described.startswith("workqueue: ")

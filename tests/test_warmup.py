@@ -41,7 +41,9 @@ def contents(net):
 
 
 def test_nothing_is_compiled_or_loaded_afterwards(tmp_path):
-    code = NET + """
+    code = (
+        NET
+        + """
 seconds = net.warmup([16, 8], verbose=0)
 assert isinstance(seconds, float) and seconds > 0
 from nbconv.cpu.cache import KernelCache
@@ -51,6 +53,7 @@ net.fit(x, y, batch_size=16, verbose=0)
 net.evaluate(x[:16], y[:16])
 net.predict(x[:8])
 """
+    )
     succeeds(code, NBCONV_CACHE_DIR=str(tmp_path))
 
 

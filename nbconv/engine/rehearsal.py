@@ -1,4 +1,4 @@
-"""A net run once on zeros, ahead of time and beside the net itself: what a first run brings with it, compiling above all."""
+"""A net run once on zeros, beside the net itself: what a first run brings with it, compiling above all, ahead of time."""
 
 from __future__ import annotations
 
