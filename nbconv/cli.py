@@ -163,8 +163,8 @@ def cache_info():
 def cache_clear(old):
     """Delete compiled kernels; they are compiled again when they are needed."""
     deleted = cache.clear(old=old)
-    for version in deleted.versions:
-        click.echo(f"deleted {version.path}: {version.size}")
+    for kept in deleted.versions:
+        click.echo(f"deleted {kept.path}: {kept.size}")
     if not deleted.versions:
         click.echo(f"no {'old ' if old else ''}kernels in {deleted.location}")
 

@@ -80,7 +80,7 @@ class KernelCache(NullCache):
         _report(None)
 
     def _place(self, sig, codegen) -> tuple[Path | None, str]:
-        """Where a signature is kept, and what it is found by: its types, the processor, and the Python that reads it."""
+        """Where a signature is kept, and what it is found by: its types, the processor, the version of Python."""
         key = repr((sig, codegen.magic_tuple(), sys.implementation.cache_tag))
         name = f"{self._stem}-{hashlib.sha256(key.encode()).hexdigest()[:16]}.nbc"
         parent = folder()
@@ -118,8 +118,8 @@ def _write(path: Path, data: bytes) -> None:
 
 def _warn(error: OSError) -> None:
     warnings.warn(
-        f"nbconv cannot keep compiled kernels in {location()} ({error.strerror or error}), and will compile them anew in "
-        f"every process, which takes seconds; set NBCONV_CACHE_DIR to a directory that can be written",
+        f"nbconv cannot keep compiled kernels in {location()} ({error.strerror or error}), and will compile them anew "
+        f"in every process, which takes seconds; set NBCONV_CACHE_DIR to a directory that can be written",
         CacheWarning,
         stacklevel=2,
     )

@@ -1,4 +1,4 @@
-"""A net run once on zeros, ahead of time and beside the net itself: what a first run brings with it, compiling above all."""
+"""A net run once on zeros, ahead of time, in arrays of its own: that compiles and loads what the first run would."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Where compiled kernels are kept between runs: what is there, and how to be rid of it.
 
-``print(nbconv.cache.info())`` shows it, ``nbconv.cache.clear()`` empties it; ``nbconv cache`` does both on the command line.
+``print(nbconv.cache.info())`` shows it, ``nbconv.cache.clear()`` empties it; so do ``nbconv cache info`` and ``clear``.
 
-Kernels lie in a folder per version: machine code made from other sources or by another compiler is never looked at. When
-a new version makes its folder, folders that no process has opened for ``UNUSED_DAYS`` days are deleted.
+Kernels lie in a folder per version: machine code made from other sources or by another compiler is never looked at.
+When a new version makes its folder, folders that no process has opened for ``UNUSED_DAYS`` days are deleted.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class CacheInfo(NamedTuple):
 
 
 def location() -> Path:
-    """Return the directory of all versions: ``NBCONV_CACHE_DIR`` if that is set, else one in the user's cache directory."""
+    """Return the directory of all versions: ``NBCONV_CACHE_DIR`` if that is set, else in the user's cache directory."""
     return Path(os.environ.get("NBCONV_CACHE_DIR") or platformdirs.user_cache_dir("nbconv", appauthor=False))
 
 
@@ -110,8 +110,8 @@ def info() -> CacheInfo:
 def clear(old: bool = False) -> CacheInfo:
     """Delete the kernels of all versions, or with ``old=True`` of all but this one; return what was deleted.
 
-    Processes that run keep the kernels they have loaded. Nothing but kernels is deleted: a folder in which anything else
-    lies stays, with that.
+    Processes that run keep the kernels they have loaded. Nothing but kernels is deleted: a folder in which anything
+    else lies stays, with that.
     """
     before = info()
     chosen = tuple(v for v in before.versions if not (old and v.current))

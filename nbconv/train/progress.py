@@ -1,4 +1,4 @@
-"""What a person sees while a net trains: what is compiled, a bar for the epoch that runs, a line for each that ended."""
+"""What is shown while a net trains: what is compiled, a bar for the epoch that runs, a line for each that ended."""
 
 from __future__ import annotations
 
