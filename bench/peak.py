@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import log
 from time import perf_counter
 
 import numpy as np
@@ -22,9 +23,8 @@ CHAINS = REGISTERS - 6
 ROUNDS = 1024
 PIECES = 64
 SECONDS = 0.3
-KIB = 1024
-COPIES = (32 * KIB, 256 * KIB, 2**20, 4 * 2**20, 16 * 2**20, 64 * 2**20, 512 * 2**20)
-"""Bytes read and written by a copy, from what a first cache holds to what none does."""
+COPIES = tuple(2**power for power in (18, 20, 22, 24, 25, 26, 29))
+"""Bytes read and written by a copy, from what a core's own cache holds to what none does."""
 
 
 @intrinsic
@@ -71,7 +71,8 @@ class Peaks:
 
     def copy(self, nbytes: int) -> float:
         """GB/s of a copy that moves about as many bytes, which therefore lie in the same cache, or in none."""
-        return next((rate for size, rate in self.copies.items() if nbytes <= size), self.memory)
+        nearest = min(self.copies, key=lambda size: abs(log(size / max(nbytes, 1))))
+        return self.copies[nearest]
 
     @property
     def memory(self) -> float:
