@@ -169,6 +169,19 @@ def test_a_library_computes_the_same(bench, entry, rival):
                 assert np.sort(got, axis=None) == pytest.approx(np.sort(want, axis=None), abs=1e-5)
 
 
+def test_traffic_is_what_must_be_read_and_written(bench):
+    def nbytes(entry, direction):
+        case = case_of(bench, entry)
+        bound = bench.arrays.Bound(case, bench.arrays.values(case), open_device("reference"), "float32")
+        return bound.nbytes(direction)
+
+    pool = {"op": "maxpool2d", "N": 1, "C": 3, "H": 4, "W": 4, "R": 2, "S": 2}
+    assert nbytes(TINY[6], "forward") == 4 * 2 * 180 and nbytes(TINY[6], "backward") == 4 * 3 * 180
+    assert nbytes(pool, "backward") == 4 * 12 + 12 + 4 * 48  # gradient, one byte per winner, gradient
+    assert nbytes(TINY[0], "input_grad") == 4 * (2 * 4 * 30 + 3 * 3 * 3 * 4 + 180)
+    assert nbytes(TINY[0], "weight_grad") == 4 * (2 * 4 * 30 + 180 + 3 * 3 * 3 * 4)
+
+
 def test_what_is_not_written_is_no_small_residual(bench):
     got, exact = [np.zeros(2), np.array([1.0, np.nan])], [np.zeros(2), np.ones(2)]
     assert np.isnan(bench.arrays.residuals(got, exact)).all()
