@@ -90,6 +90,8 @@ class Row:
             "peak_share": self.peak_share,
             "residual": self.residual,
             "limit": self.limit,
+            "flops": self.flops,
+            "nbytes": self.nbytes,
             "gbytes": self.gbytes,
             "least_ms": self.timing.least,
             "first_ms": self.timing.first,
