@@ -20,7 +20,7 @@ from .cases import KINDS
 from .cases.conv import ALGORITHMS
 from .nets import NETS
 
-ISSUED = "conv2d,maxpool2d,avgpool2d,batchnorm,relu,linear,cross_entropy,sgd,adam"
+DEFAULT_OPS = "conv2d,maxpool2d,avgpool2d,batchnorm,relu,linear,cross_entropy,sgd,adam"
 """The ops measured by default; the others only move what is there."""
 EPILOG = "What each command measures, and how, is said at the top of its file in bench/."
 
@@ -84,7 +84,7 @@ def main():
 @main.command()
 @device_option
 @against_option
-@click.option("--ops", type=Names("op", KINDS), default=ISSUED, show_default=True, help="With commas, or all.")
+@click.option("--ops", type=Names("op", KINDS), default=DEFAULT_OPS, show_default=True, help="With commas, or all.")
 @click.option("--shapes", type=click.Path(path_type=Path), help="A JSON list of shapes, instead of those with names.")
 @click.option("--algorithm", type=click.Choice(ALGORITHMS), default="auto", show_default=True, help="Of conv2d.")
 @click.option("--dtype", type=click.Choice(("float32", "float64")), default="float32", show_default=True)
@@ -168,14 +168,14 @@ def startup(device, against, threads, runs, cold_runs, json):
 def scaling(device, series, seconds, json):
     """Time how cost grows with threads, batch, image size and channels."""
     facts, _, peaks = _begin(device, None, None)
-    bench = scalings.Bench(device, peaks, cores=machine.cores(), seconds=seconds)
+    bench = scalings.Bench(device, peaks, cores=machine.threads_of(None), seconds=seconds)
     _end(json, facts, report.scalings(bench.rows(series), click.echo))
 
 
 def _begin(device: str, against: str | None, threads: int | None, dtype: str = "float32"):
     """Choose the rivals, measure the machine, and print both."""
     chosen, left_out = rivals.choose(against)
-    rivals.prepare(chosen, threads or machine.cores())
+    rivals.prepare(chosen, machine.threads_of(threads))
     machine.describe(device, threads, {}, None)  # a device that is not there is said before anything is measured
     peaks = peak.measure(dtype, threads)
     facts = machine.describe(device, threads, rivals.versions(chosen), peaks)

@@ -11,7 +11,7 @@ from nbconv.errors import NbconvError
 from . import arrays
 from .arrays import Arrays, Bound
 from .cases import Case, Kind
-from .cases.conv import CONV2D
+from .cases.conv import CONV2D, check_algorithm
 from .peak import Peaks
 from .row import Row
 from .timing import compare
@@ -36,6 +36,7 @@ class Bench:
         say: Callable[[str], None] = print,
     ):
         self.rivals, self.peaks, self.dtype, self.threads = rivals, peaks, dtype, threads
+        check_algorithm(algorithm)
         self.algorithm, self.seconds, self.say = algorithm, seconds, say
         self._device, self._reference = open_device(device), open_device("reference")
 

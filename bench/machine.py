@@ -6,6 +6,8 @@ import os
 import platform
 from collections.abc import Mapping
 
+import numba
+
 from nbconv import __version__
 from nbconv.engine.registry import open_device
 
@@ -17,13 +19,18 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads_of(chosen: int | None) -> int:
+    """How many threads nbconv's kernels use, which rivals then get, too."""
+    return chosen or min(cores(), numba.config.NUMBA_NUM_THREADS)
+
+
 def describe(device: str, threads: int | None, versions: Mapping[str, str], peaks: Peaks | None) -> dict:
     """What stands as "machine" in the JSON file, and above each table."""
     facts = {
         "nbconv": __version__,
         "device": device,
         **open_device(device).memory.describe(),
-        "threads measured": threads or cores(),
+        "threads measured": threads_of(threads),
         "load": _load(),
         "python": f"{platform.python_version()}, {platform.platform()}",
         **versions,
@@ -35,12 +42,10 @@ def describe(device: str, threads: int | None, versions: Mapping[str, str], peak
 
 
 def _load() -> str:
-    """How many processes were waiting for a core in the last minute."""
+    """How many processes wanted a core."""
     if not hasattr(os, "getloadavg"):
         return "unknown"
-    load = os.getloadavg()[0]
-    busy = "; others compute here, which the least times feel less than the medians" if load > cores() / 2 else ""
-    return f"{load:.1f} in the last minute{busy}"
+    return f"{os.getloadavg()[0]:.1f} in the minute before"
 
 
 def _size(nbytes: int) -> str:

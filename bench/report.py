@@ -9,7 +9,7 @@ from pathlib import Path
 from . import fusion, roofline, scaling, startup
 from .peak import Peaks
 from .row import Row
-from .table import Column, Table, facts, means, number, rates, residual, rivals, times
+from .table import Column, Table, facts, means, number, rates, residual, rivals, times, warnings
 
 LIMIT = """
 of limit: the least time for the arithmetic at the FMA peak (FMA), or for the traffic at the rate of a copy of as many
@@ -35,6 +35,8 @@ class Report:
                 self._echo(heading)
             self._echo(self._table.line(row))
             shown.append(row)
+        for line in warnings(shown):
+            self._echo(line)
         return shown
 
 
@@ -101,12 +103,13 @@ def fusions(rows: Iterable[Row], notes: Sequence[str], echo: Callable[[str], Non
 
 def scalings(rows: Iterable[Row], echo: Callable[[str], None]) -> list[Row]:
     table = Table(
-        Column("work", -44, scaling.label),
+        Column("work", -40, scaling.label),
         Column("direction", -12, lambda row: row.direction),
-        Column("", 9, lambda row: str(row.extra["value"])),
+        Column("at", 6, lambda row: str(row.extra["value"])),
         *times([], first=False),
         Column("ns per unit", 13, lambda row: number(row.extra["ns_per_unit"], 4)),
-        Column("deviation", 11, lambda row: f"{row.extra['deviation']:+.0%}"),
+        Column("speed-up", 9, lambda row: number(row.extra.get("speedup"))),
+        Column("deviation", 10, lambda row: f"{row.extra['deviation']:+.0%}"),
         Column("of limit", 10, lambda row: f"{row.peak_share:.0%} FMA" if row.peak_share else "-"),
     )
     return Report(table, echo, _series).show(rows)
@@ -132,7 +135,7 @@ def memory(row: Row, echo: Callable[[str], None]) -> None:
 def write(path: Path, machine: Mapping[str, object], rows: Sequence[Row]) -> None:
     """The JSON file: ``{"machine": {...}, "rows": [...]}``."""
     content = {"machine": machine, "rows": [row.as_dict() for row in rows]}
-    path.write_text(json.dumps(content, indent=1, default=str), encoding="utf-8")
+    path.write_text(json.dumps(content, indent=1), encoding="utf-8")
 
 
 def plot(path: Path, machine: Mapping[str, object], rows: Sequence[Row], peaks: Peaks) -> None:
@@ -151,7 +154,7 @@ def _series(row: Row) -> str:
     """``threads, and how far the speed-up is from their number``."""
     if row.extra["vary"] == "threads":
         return "threads (deviation: of the speed-up from the number of threads)"
-    return f"{row.extra['vary']} (unit: one {row.extra['unit']}; deviation: from the last of the series)"
+    return f"{row.extra['vary']} (unit: one {row.extra['unit']}; deviation: from the series' median)"
 
 
 def _tell(echo: Callable[[str], None], *blocks: Sequence[str]) -> None:

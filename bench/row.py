@@ -10,6 +10,9 @@ from .timing import Timing
 
 Shape = dict[str, object]
 
+NOISE = 1.5
+"""A median that is this many times the least is not the machine's alone."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -33,6 +36,11 @@ class Row:
     @property
     def ms(self) -> float:
         return self.timing.median
+
+    @property
+    def noisy(self) -> bool:
+        """Whether something else was running: then ratios of least times tell more than those of medians."""
+        return self.timing.median > NOISE * self.timing.least
 
     @property
     def gflops(self) -> float:
@@ -82,9 +90,12 @@ class Row:
             "peak_share": self.peak_share,
             "residual": self.residual,
             "limit": self.limit,
+            "flops": self.flops,
+            "nbytes": self.nbytes,
             "gbytes": self.gbytes,
             "least_ms": self.timing.least,
             "first_ms": self.timing.first,
+            "noisy": self.noisy,
             "least_ratio": self.least_ratio(kinds[0]) if kinds else None,
             "against": kinds[0] if kinds else None,
             "rivals": {name: {"ms": t.median, "least_ms": t.least} for name, t in self.rivals.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from statistics import median
 from typing import NamedTuple
 
 from nbconv.engine.registry import open_device
@@ -13,7 +14,7 @@ from .cases import KINDS, Case
 from .nets import NETS, images
 from .peak import Peaks
 from .row import Row
-from .timing import Call, Timing, compare
+from .timing import Call, compare
 
 CONVS = ((8, 64, 56, 56, 64, 3, 3, 1, 1), (32, 64, 16, 16, 64, 3, 3, 1, 1), (8, 256, 14, 14, 256, 1, 1))
 """Convolutions of more than 50 MFLOP, which threads should share out well."""
@@ -39,8 +40,8 @@ class Point(NamedTuple):
 class Bench:
     """``Bench("cpu", peaks, cores=2).rows(["threads", "batch"])`` yields the rows of one series after another.
 
-    A row's ``per_unit`` is its time for one image, pixel or multiply-add, and ``deviation`` how far that is from the
-    largest member's: 0.1 stands for 10 % more. For threads it is how far the speed-up is from the number of threads.
+    A row's ``ns_per_unit`` is its time for one image, pixel or multiply-add, and ``deviation`` how far that is from the
+    series' median: 0.1 stands for 10 % more. For threads it is how far the speed-up is from the number of threads.
     """
 
     def __init__(self, device: str, peaks: Peaks | None = None, *, cores: int, seconds: float = 0.3):
@@ -108,16 +109,15 @@ class Bench:
         self, vary: str, direction: str, points: list[Point], *, unit="step", speedup=False, op="conv2d"
     ) -> Iterator[Row]:
         timings = compare({str(point.value): point.call for point in points}, self.seconds)
-        last = points[-1]
-        for point in points:
+        per_unit = [1e6 * timings[str(point.value)].median / point.units for point in points]
+        for point, nanoseconds in zip(points, per_unit, strict=True):
             timing = timings[str(point.value)]
-            per_unit = _per_unit(timing, point)
-            extra = {"vary": vary, "value": point.value, "unit": unit, "ns_per_unit": per_unit}
+            extra = {"vary": vary, "value": point.value, "unit": unit, "ns_per_unit": nanoseconds}
             if speedup:
                 extra["speedup"] = timings[str(points[0].value)].median / timing.median
                 extra["deviation"] = extra["speedup"] / point.value - 1
             else:
-                extra["deviation"] = per_unit / _per_unit(timings[str(last.value)], last) - 1
+                extra["deviation"] = nanoseconds / median(per_unit) - 1
             yield Row(
                 op=op,
                 shape=point.shape,
@@ -151,8 +151,3 @@ def label(row: Row) -> str:
     if row.op in KINDS:
         return f"{row.op} {KINDS[row.op].label(row.shape)}"
     return f"{row.op} {'x'.join(str(row.shape[name]) for name in 'NCHW')}"
-
-
-def _per_unit(timing: Timing, point: Point) -> float:
-    """Nanoseconds."""
-    return 1e6 * timing.median / point.units

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from .row import Row, geometric_mean
+from .row import NOISE, Row, geometric_mean
 
 WIDTH = 120
+NOISY = "~"
+"""Stands behind a time that something else has disturbed."""
 ROOM_FOR_TIMES = 2
 """Of more rivals only the ratio is shown: a line would be too long for a terminal."""
 
@@ -50,7 +52,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def times(kinds: Sequence[str], *, first: bool = True) -> list[Column]:
     """The columns that tell of time; what is least and what came first stand beside it where there is room."""
-    columns = [Column("ms", 8, lambda row: number(row.ms, 4))]
+    columns = [Column("ms", 8, lambda row: number(row.ms, 4) + NOISY * row.noisy)]
     if len(kinds) <= 1:
         columns.append(Column("least", 8, lambda row: number(row.timing.least, 4)))
     if len(kinds) <= 1 and first:
@@ -101,6 +103,14 @@ def means(rows: Iterable[Row], group: Callable[[Row], str], name: Callable[[Row]
             f"{number(worst.ratio(kind)):>8}  {name(worst)}"
         )
     return lines if groups else []
+
+
+def warnings(rows: Iterable[Row]) -> list[str]:
+    """What to know about times with a mark."""
+    noisy = sum(row.noisy for row in rows)
+    return [f"{NOISY} in {noisy} rows: the median is over {NOISE} times the least, so others were computing"] * (
+        noisy > 0
+    )
 
 
 def facts(machine: Mapping[str, object]) -> list[str]:

@@ -10,13 +10,17 @@ from .base import FORWARD_GRADIENTS, Kind
 ALGORITHMS = ("auto", "direct", "winograd", "im2col")
 
 
-def conv2d(shape, algorithm: str = "auto") -> Conv2d:
-    """The layer, without bias; raises ``OptionError`` where this version cannot be told the algorithm."""
+def check_algorithm(algorithm: str) -> None:
+    """Raise ``OptionError`` where this version of nbconv cannot be told the algorithm."""
     if algorithm not in ALGORITHMS:
         raise OptionError(f"--algorithm must be one of {', '.join(ALGORITHMS)}, got {algorithm!r}")
-    forced = {} if algorithm == "auto" else {"algorithm": algorithm}
-    if forced and "algorithm" not in {field.name for field in fields(Conv2d)}:
+    if algorithm != "auto" and "algorithm" not in {field.name for field in fields(Conv2d)}:
         raise OptionError(f"Conv2d of this version has no option algorithm={algorithm!r}; leave out --algorithm")
+
+
+def conv2d(shape, algorithm: str = "auto") -> Conv2d:
+    """The layer, without bias."""
+    forced = {} if algorithm == "auto" else {"algorithm": algorithm}
     window, options = (shape["R"], shape["S"]), {"groups": shape["groups"], "bias": False, **forced}
     return Conv2d(shape["K"], window, shape["stride"], shape["padding"], **options)
 
