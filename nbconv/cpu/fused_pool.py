@@ -63,15 +63,6 @@ def whole_windows(p):
 
 
 @helper
-def channel_share(channels, lanes):
-    """Return how many channels of all windows of a row are done before the next ones: all, if they fill vectors.
-
-    Vectors that are not full reach beyond their pixel, and those of the next one would have to wait for them.
-    """
-    return channels if channels % lanes == 0 else lanes
-
-
-@helper
 def pool_strip(p, strip, images, rows, result_rows, channels, out, argmax, lanes):
     """Pool a strip of convolution rows into ``out``, and the position of each winner in its window into ``argmax``.
 
@@ -81,21 +72,19 @@ def pool_strip(p, strip, images, rows, result_rows, channels, out, argmax, lanes
     line = p.image_width * size
     kernel_w, step, width, places = p.kernel_w, p.step_w * size, p.width, p.channels
     steps, (first_whole, end_whole) = (p.dilation_h * line, p.dilation_w * size), whole_windows(p)
-    share = channel_share(size, lanes)
     for n in range(images[0], images[1]):
         image = ((n - images[0]) * (rows[1] - rows[0]) - rows[0]) * line
         for i in range(result_rows[0], result_rows[1]):
             top = i * p.step_h - p.pad_top
             r = taps_inside(top, p.kernel_h, p.dilation_h, p.image_height)
             first, place = image + top * line - p.pad_left * size, (n * p.height + i) * width * places + channels[0]
-            for first_channel in range(0, size, share):
+            for c in range(0, size, lanes):
+                count = min(lanes, size - c)
                 for j in range(width):
-                    s = (0, kernel_w)
+                    start, at, s = first + j * step + c, place + j * places + c, (0, kernel_w)
                     if j < first_whole or j >= end_whole:
                         s = taps_inside(j * p.step_w - p.pad_left, kernel_w, p.dilation_w, p.image_width)
-                    for c in range(first_channel, min(size, first_channel + share), lanes):
-                        start, at, count = first + j * step + c, place + j * places + c, min(lanes, size - c)
-                        find_winner(strip, start, r, s, steps, kernel_w, count, out, argmax, at)
+                    find_winner(strip, start, r, s, steps, kernel_w, count, out, argmax, at)
 
 
 BANDS = 64
@@ -168,12 +157,10 @@ def return_row(p, n, i, r, relu, lanes, dy, out, argmax, scale, gradient, add):
     step, steps, (first_whole, end_whole) = p.step_w * size, (p.dilation_h * line, p.dilation_w * size), whole_windows(p)
     first = (n * p.image_height + i * p.step_h - p.pad_top) * line - p.pad_left * size
     place = (n * p.height + i) * width * size
-    share = channel_share(size, lanes)
-    for first_channel in range(0, size, share):
+    for c in range(0, size, lanes):
+        count = min(lanes, size - c)
         for j in range(width):
-            s = (0, kernel_w)
+            start, at, s = first + j * step + c, place + j * size + c, (0, kernel_w)
             if j < first_whole or j >= end_whole:
                 s = taps_inside(j * p.step_w - p.pad_left, kernel_w, p.dilation_w, p.image_width)
-            for c in range(first_channel, min(size, first_channel + share), lanes):
-                start, at, count = first + j * step + c, place + j * size + c, min(lanes, size - c)
-                return_gradient(dy, out, argmax, at, relu, scale, c, start, r, s, steps, kernel_w, count, gradient, add)
+            return_gradient(dy, out, argmax, at, relu, scale, c, start, r, s, steps, kernel_w, count, gradient, add)

@@ -156,11 +156,11 @@ def return_gradient(
 
 
 def _for_channels(context, builder, dtype, channels, write_code):
-    """Write code, ``write_code(vectors, masks)``, for a vector full of channels, for half of one, and for any part.
+    """Write code, ``write_code(vectors, masks)``, for a vector, half and a quarter of one, and for any part.
 
     Where pixels lie closer than a vector is long, one that is masked would have to wait for the store before it.
     """
-    whole, half = (Vectors(context, builder, dtype, halves=halves) for halves in (1, 2))
+    whole, half, quarter = (Vectors(context, builder, dtype, parts=parts) for parts in (1, 2, 4))
 
     def fills(v):
         return builder.icmp_signed("==", channels, v.integer(v.lanes))
@@ -171,8 +171,11 @@ def _for_channels(context, builder, dtype, channels, write_code):
         with no, builder.if_else(fills(half)) as (is_half, is_part):
             with is_half:
                 write_code(half, None)
-            with is_part:
-                write_code(whole, whole.masks(channels))
+            with is_part, builder.if_else(fills(quarter)) as (is_quarter, is_other):
+                with is_quarter:
+                    write_code(quarter, None)
+                with is_other:
+                    write_code(whole, whole.masks(channels))
 
 
 def _both(builder, pair):

@@ -34,9 +34,9 @@ class Vectors:
     A row is a list of vectors. Masks are a list too, and tell which lanes of each vector count.
     """
 
-    def __init__(self, context, builder, dtype, count=1, *, halves=1):
+    def __init__(self, context, builder, dtype, count=1, *, parts=1):
         self.builder = builder
-        self.lanes = lanes(str(dtype)) // halves
+        self.lanes = lanes(str(dtype)) // parts
         self.count = count
         self.columns = self.lanes * count
         self.type = ir.VectorType(context.get_value_type(dtype), self.lanes)
