@@ -12,9 +12,10 @@ from ..ops.base import Buffer
 from . import convolution, weight_gradient
 from .activation import relu_backward
 from .convolution import Convolution
-from .fused_pool import bind_unpool, pool_record
+from .fused_pool import pool_record
 from .geometry import Axis, Channels, forward_axis, gradient_axis
 from .packing import bind_prepare, bind_turn
+from .unpool import bind_unpool
 from .weight_gradient import WeightGradient
 from .wrap import bind_unwrap
 

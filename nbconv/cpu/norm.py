@@ -32,8 +32,9 @@ from .channel_lines import (
 )
 from .chunks import build, flat
 from .compile import helper, kernel, sequential
-from .fused_pool import bind_return, pool_record, taps_inside, whole_windows
+from .fused_pool import pool_record, taps_inside, whole_windows
 from .pool_tiles import find_normalized_winner
+from .unpool import bind_return
 from .vector import lanes
 
 PIECES = 64
