@@ -23,6 +23,10 @@ FASTMATH = {"contract", "reassoc", "nsz", "arcp", "afn"}
 """All liberties that leave NaN and infinity alone; ``fastmath=True`` would let a maximum lose a NaN."""
 
 OPTIONS = {"fastmath": FASTMATH, "error_model": "numpy", "boundscheck": False, "_nrt": False}
+"""Without Numba's runtime no references to arrays are counted: an atomic operation each, at every call of a helper.
+
+Kernels can then allocate nothing, and return no array; neither should they.
+"""
 
 
 class CacheWarning(UserWarning):

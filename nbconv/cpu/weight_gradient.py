@@ -150,7 +150,8 @@ def sum_products(geometry, sums, offsets, x, dy, runs, windows, weight_sums, bia
                     slot = (piece * s.tiles + tile) * s.slot
                     sum_tile(g, s, tile, offsets, here, dy, runs[worker], count, pixels, weight_sums, slot)
                 if tiles[1] > s.tiles:
-                    sum_channels(strip_of(g, images, grid, dy), bias_sums[piece])
+                    first, end = strip_of(g, images, grid)
+                    sum_channels(dy[first:end], bias_sums[piece])
 
 
 @helper
@@ -209,12 +210,12 @@ def sum_tile(g, s, tile, offsets, x, dy, runs, count, pixels, sums, slot):
 
 
 @helper
-def strip_of(g, images, grid, dy):
-    """Return dy of the pixels of a strip."""
+def strip_of(g, images, grid):
+    """Return where dy of the pixels of a strip lies (first, end)."""
     line = g.grid_width * g.out_channels
     first = images[0] * g.grid_height + grid[0]
     end = (images[1] - 1) * g.grid_height + grid[1]
-    return dy[first * line : end * line]
+    return first * line, end * line
 
 
 @helper
