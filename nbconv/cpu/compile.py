@@ -22,6 +22,11 @@ OPTIONS = {
     "no_cfunc_wrapper": True,
     "_nrt": False,
 }
+"""Without Numba's runtime no references to arrays are counted: an atomic operation each, at every call of a helper.
+
+Kernels can then allocate nothing, and return no array; neither should they.
+"""
+
 HELPER = {**OPTIONS, "forceinline": True, "no_cpython_wrapper": True}
 """A wrapper that nobody calls takes as long to compile as a small helper."""
 

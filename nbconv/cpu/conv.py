@@ -13,9 +13,10 @@ from . import algorithms, convolution, depthwise, weight_gradient, winograd, win
 from .activation import relu_backward
 from .convolution import Convolution
 from .depthwise import Depthwise
-from .fused_pool import bind_unpool, pool_record
+from .fused_pool import pool_record
 from .geometry import Axis, Channels, forward_axis, gradient_axis
 from .packing import bind_prepare, bind_turn
+from .unpool import bind_unpool
 from .weight_gradient import WeightGradient
 from .winograd import Winograd
 from .winograd_gradient import WinogradGradient

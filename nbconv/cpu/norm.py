@@ -32,8 +32,9 @@ from .channel_lines import (
 )
 from .chunks import build, flat
 from .compile import helper, kernel, sequential
-from .fused_pool import bind_return, channel_share, pool_record, taps_inside, whole_windows
+from .fused_pool import pool_record, taps_inside, whole_windows
 from .pool_tiles import find_normalized_winner
+from .unpool import bind_return
 from .vector import lanes
 
 PIECES = 64
@@ -117,17 +118,15 @@ def _normalize_and_pool(x, pool, images, lanes, maps, relu, out, argmax, winners
         top = i * p.step_h - p.pad_top
         r = taps_inside(top, p.kernel_h, 1, p.image_height)
         first, place = (n * p.image_height + top) * line - p.pad_left * size, row * width * size
-        share = channel_share(size, lanes)
-        for first_channel in range(0, size, share):
+        for c in range(0, size, lanes):
+            count = min(lanes, size - c)
             for j in range(width):
-                s = (0, kernel_w)
+                start, at, s = first + j * step + c, place + j * size + c, (0, kernel_w)
                 if j < first_whole or j >= end_whole:
                     s = taps_inside(j * p.step_w - p.pad_left, kernel_w, 1, p.image_width)
-                for c in range(first_channel, min(size, first_channel + share), lanes):
-                    start, at, count = first + j * step + c, place + j * size + c, min(lanes, size - c)
-                    find_normalized_winner(
-                        x, start, r, s, (line, size), kernel_w, count, maps, c, relu, out, argmax, winners, at
-                    )
+                find_normalized_winner(
+                    x, start, r, s, (line, size), kernel_w, count, maps, c, relu, out, argmax, winners, at
+                )
 
 
 @kernel

@@ -13,7 +13,8 @@ from numba import prange
 from .chunks import build, flat
 from .compile import helper, kernel
 from .device import empty
-from .fused_pool import bind_unpool, pool_record, pool_strip
+from .fused_pool import pool_record, pool_strip
+from .unpool import bind_unpool
 from .vector import lanes
 
 

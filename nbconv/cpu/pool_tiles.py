@@ -6,6 +6,7 @@ Those with r from ``rows[0]`` to ``rows[1]`` and s from ``columns[0]`` to ``colu
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from itertools import product
 
 from llvmlite import ir
@@ -17,6 +18,9 @@ from .vectors import Vectors, each_pointer, pointers
 
 UNROLLED = (2, 3)
 """Sizes of square windows, as most are, whose taps are written out where all are in the image."""
+
+SEEN = (1, 1), (1, 2), (2, 1), (2, 2), (3, 3)
+"""Rows and columns of windows that often see a pixel, as those of 3 pixels in steps of 2 or 1 do."""
 
 _POSITION = ir.IntType(32)
 _PAIR = types.UniTuple(types.intp, 2)
@@ -155,12 +159,112 @@ def return_gradient(
     return signature, generate
 
 
+@intrinsic
+def gather_patch(
+    typingctx, dy, out, argmax, relu, scale, at, place, count, place_steps, tap, tap_steps, channels,
+    gradient, first, pixels, pixel_steps, next_place, add,
+):  # fmt: skip
+    """Write what comes back to a patch of pixels from all windows that see them, for ``channels`` channels.
+
+    The patch has ``pixels`` (rows, columns), from ``first`` on in steps ``pixel_steps``. Its first pixel is seen by
+    ``count`` (rows, columns) of windows, from ``place`` on in steps ``place_steps``: with their ``tap``, less
+    ``tap_steps`` at each step. From pixel to pixel, the windows move on by ``next_place``. As ``return_gradient`` for
+    ``relu``, ``scale[at]`` and ``add``.
+    """
+    integer, flag = types.intp, types.boolean
+    signature = types.void(
+        *(dy, out, argmax, flag, scale, integer, integer, _PAIR, _PAIR, integer, _PAIR, integer),
+        *(gradient, integer, _PAIR, _PAIR, _PAIR, flag),
+    )
+
+    def generate(context, builder, signature, arguments):
+        values = pointers(context, builder, signature, arguments)
+        dy_at, out_at, argmax_at, relu, scale_at, at, place, count, place_steps, tap, tap_steps, channels = values[:12]
+        gradient_at, first, pixels, pixel_steps, next_place, add = values[12:]
+
+        def gather(v, masks):
+            factor = v.load(v.at(scale_at, at), masks)
+
+            def gather_pixel(point, visit_windows):
+                windows, pixel = _move(builder, place, point, next_place), _move(builder, first, point, pixel_steps)
+                total, value = v.variables(v.zeros()), v.variables()
+
+                def visit(*step):
+                    window = _move(builder, windows, step, place_steps)
+                    position = builder.sub(tap, _move(builder, ir.Constant(tap.type, 0), step, tap_steps))
+                    v.set(value, v.load(v.at(dy_at, window), masks))
+                    with builder.if_then(relu):
+                        v.set(value, v.where_positive(v.get(value), v.load(v.at(out_at, window), masks), v.zeros()))
+                    won = v.equal_integers(v.at(argmax_at, window), builder.trunc(position, _POSITION), masks)
+                    v.set(total, v.add(v.get(total), v.choose(won, v.get(value), v.zeros())))
+
+                visit_windows(visit)
+                v.set(total, v.multiply(v.get(total), factor))
+                with builder.if_then(add):
+                    v.set(total, v.add(v.get(total), v.load(v.at(gradient_at, pixel), masks)))
+                v.store(v.get(total), v.at(gradient_at, pixel), masks)
+
+            _for_counts(builder, count, pixels, gather_pixel)
+
+        _for_channels(context, builder, dy.dtype, channels, gather)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _move(builder, start, point, steps):
+    """Return ``start + point[0] * steps[0] + point[1] * steps[1]``."""
+    for number, step in zip(point, _both(builder, steps), strict=True):
+        start = builder.add(start, builder.mul(number, step))
+    return start
+
+
+def _for_counts(builder, count, pixels, write_pixel):
+    """Write loops over pixels, ``write_pixel(point, visit_windows)``, for the usual numbers of windows, and for any."""
+    rows, columns = _both(builder, count)
+
+    def loop(visit_windows):
+        with _grid(builder, *_both(builder, pixels)) as point:
+            write_pixel(point, visit_windows)
+
+    def some(height, width):
+        points = product(*([ir.Constant(rows.type, i) for i in range(n)] for n in (height, width)))
+        return lambda visit: [visit(*point) for point in list(points)]
+
+    def any_number(visit):
+        with _grid(builder, rows, columns) as point:
+            visit(*point)
+
+    def choose(counts):
+        if not counts:
+            loop(any_number)
+            return
+        equal = [
+            builder.icmp_signed("==", value, ir.Constant(value.type, number))
+            for value, number in zip((rows, columns), counts[0], strict=True)
+        ]
+        with builder.if_else(builder.and_(*equal)) as (yes, no):
+            with yes:
+                loop(some(*counts[0]))
+            with no:
+                choose(counts[1:])
+
+    choose(SEEN)
+
+
+@contextmanager
+def _grid(builder, rows, columns):
+    """Yield each point of a grid."""
+    with cgutils.for_range(builder, rows) as row, cgutils.for_range(builder, columns) as column:
+        yield row.index, column.index
+
+
 def _for_channels(context, builder, dtype, channels, write_code):
-    """Write code, ``write_code(vectors, masks)``, for a vector full of channels, for half of one, and for any part.
+    """Write code, ``write_code(vectors, masks)``, for a vector, half and a quarter of one, and for any part.
 
     Where pixels lie closer than a vector is long, one that is masked would have to wait for the store before it.
     """
-    whole, half = (Vectors(context, builder, dtype, halves=halves) for halves in (1, 2))
+    whole, half, quarter = (Vectors(context, builder, dtype, parts=parts) for parts in (1, 2, 4))
 
     def fills(v):
         return builder.icmp_signed("==", channels, v.integer(v.lanes))
@@ -171,8 +275,11 @@ def _for_channels(context, builder, dtype, channels, write_code):
         with no, builder.if_else(fills(half)) as (is_half, is_part):
             with is_half:
                 write_code(half, None)
-            with is_part:
-                write_code(whole, whole.masks(channels))
+            with is_part, builder.if_else(fills(quarter)) as (is_quarter, is_other):
+                with is_quarter:
+                    write_code(quarter, None)
+                with is_other:
+                    write_code(whole, whole.masks(channels))
 
 
 def _both(builder, pair):

@@ -34,9 +34,9 @@ class Vectors:
     A row is a list of vectors. Masks are a list too, and tell which lanes of each vector count.
     """
 
-    def __init__(self, context, builder, dtype, count=1, *, halves=1):
+    def __init__(self, context, builder, dtype, count=1, *, parts=1):
         self.builder = builder
-        self.lanes = lanes(str(dtype)) // halves
+        self.lanes = lanes(str(dtype)) // parts
         self.count = count
         self.columns = self.lanes * count
         self.type = ir.VectorType(context.get_value_type(dtype), self.lanes)
@@ -227,6 +227,13 @@ class Vectors:
         addresses = [self.at(pointer, j * self.lanes) for j in range(self.count)]
         row = [self._load(a, kind, m) for a, m in zip(addresses, masks or [None] * self.count, strict=True)]
         return [vector if kind == self.type else self.builder.fpext(vector, self.type) for vector in row]
+
+    def equal_integers(self, pointer, number, masks=None):
+        """Return which of a vector of integers, whatever their width, equal a 32-bit one."""
+        element = pointer.type.pointee
+        row = self._load(pointer, ir.VectorType(element, self.lanes), masks[0] if masks else None)
+        number = number if element.width == 32 else self.builder.trunc(number, element)
+        return self.builder.icmp_unsigned("==", row, self.all_lanes(number, element))
 
     def subtract(self, left, right):
         return [self.builder.fsub(a, b) for a, b in zip(left, right, strict=True)]
