@@ -9,10 +9,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ..ops.base import Buffer
-from . import convolution, depthwise, weight_gradient
+from . import convolution, depthwise, depthwise_gradient, weight_gradient
 from .activation import relu_backward
 from .convolution import Convolution
 from .depthwise import Depthwise
+from .depthwise_gradient import DepthwiseGradient
 from .fused_pool import bind_unpool, pool_record
 from .geometry import Axis, Channels, forward_axis, gradient_axis
 from .packing import bind_prepare, bind_turn
@@ -77,6 +78,15 @@ def parameter_gradient(op, dtype, x_shape, weight=True, bias=True) -> WeightGrad
     )
 
 
+@lru_cache
+def channel_gradient(op, dtype, x_shape) -> DepthwiseGradient | None:
+    """Describe dweight of a depthwise convolution; ``None`` where that is left to ``parameter_gradient``."""
+    channels = Channels.of(op.groups, x_shape[3], op.out_channels)
+    if not channels.depthwise or op.padding_mode == "circular":
+        return None
+    return depthwise_gradient.describe(dtype, x_shape, *_axes(op, x_shape, forward_axis), channels)
+
+
 def _axes(op, x_shape, axis) -> tuple[Axis, Axis]:
     """Return rows and columns of the convolution, or of its input gradient."""
     shape, pads = x_shape, op.pads(x_shape)
@@ -114,7 +124,9 @@ def conv2d(op, x, weight, bias, *, out, argmax, scratch):
 
 def backward_scratch(op, dtype, x_shape):
     dx = input_gradient(op, dtype, x_shape)
-    buffers = {"turned": dx.packed, **dx.scratch, **parameter_gradient(op, dtype, x_shape).scratch}
+    by_channel = channel_gradient(op, dtype, x_shape)
+    sums = parameter_gradient(op, dtype, x_shape, weight=by_channel is None)
+    buffers = {"turned": dx.packed, **dx.scratch, **sums.scratch, **(by_channel.scratch if by_channel else {})}
     if op.activation or op.pool:
         buffers["gradient"] = Buffer(op.conv_shape(x_shape), dtype)
     if op.padding_mode == "circular":
@@ -130,6 +142,10 @@ def conv2d_backward(op, dy, x, weight, out, argmax, *, dx, dweight, dbias, scrat
     elif op.activation:
         dy, before = scratch["gradient"], dy
         calls.append(relu_backward(None, before, out, dx=dy))
+    by_channel = channel_gradient(op, dtype, x.shape)
+    if dweight is not None and by_channel:
+        calls.append(depthwise_gradient.bind(by_channel, x, dy, dweight, scratch))
+        dweight = None
     if dweight is not None or dbias is not None:
         description = parameter_gradient(op, dtype, x.shape, dweight is not None, dbias is not None)
         calls.append(weight_gradient.bind(description, x, dy, dweight, dbias, scratch))
