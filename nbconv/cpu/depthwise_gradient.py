@@ -85,6 +85,7 @@ def sum_row(g, vertical, horizontal, n, i, x, dy, sums):
     dy_start = (n * g.grid_height + i) * g.grid_width * g.channels
     size, pixel = (g.grid_width, g.channels), (g.step_w * g.channels, g.channels)
     steps, sum_steps = (vertical.spacing * line, horizontal.spacing * g.channels), (horizontal.taps * g.padded, g.padded)
+    new = (g.step_h * line, g.grid_width * g.channels)
     for tap in range(0, horizontal.taps, GROUP):
         left = horizontal.origin + tap * horizontal.spacing
         last = g.width - 1 - left - (GROUP - 1) * horizontal.spacing
@@ -94,9 +95,9 @@ def sum_row(g, vertical, horizontal, n, i, x, dy, sums):
         x_start, slot = ((n * g.height + top) * g.width + left) * g.channels, tap * g.padded
         taps = min(GROUP, horizontal.taps - tap)
         if steps[1] == pixel[0]:
-            shared_sums(x, x_start, dy, dy_start, sums, slot, rows, inside, size, pixel, steps, bounds, sum_steps, taps)
+            shared_sums(x, x_start, dy, dy_start, sums, slot, rows, inside, size, pixel, steps, bounds, sum_steps, new, taps)
         else:
-            spaced_sums(x, x_start, dy, dy_start, sums, slot, rows, inside, size, pixel, steps, bounds, sum_steps, taps)
+            spaced_sums(x, x_start, dy, dy_start, sums, slot, rows, inside, size, pixel, steps, bounds, sum_steps, new, taps)
 
 
 @kernel

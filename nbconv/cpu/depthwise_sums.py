@@ -21,13 +21,13 @@ _PAIR = types.UniTuple(types.intp, 2)
 
 
 @intrinsic
-def shared_sums(typingctx, x, x_start, dy, dy_start, sums, slot, rows, inside, size, pixel, steps, bounds, sum_steps, taps):
+def shared_sums(typingctx, x, x_start, dy, dy_start, sums, slot, rows, inside, size, pixel, steps, bounds, sum_steps, new, taps):
     """Add to the sums of windows that lie one pixel apart and have no gaps; see ``_sums``."""
     return _sums(True, x, dy, sums)
 
 
 @intrinsic
-def spaced_sums(typingctx, x, x_start, dy, dy_start, sums, slot, rows, inside, size, pixel, steps, bounds, sum_steps, taps):
+def spaced_sums(typingctx, x, x_start, dy, dy_start, sums, slot, rows, inside, size, pixel, steps, bounds, sum_steps, new, taps):
     """Add to the sums of any windows; see ``_sums``."""
     return _sums(False, x, dy, sums)
 
@@ -43,17 +43,17 @@ def _sums(shared, x, dy, sums):
     ``GROUP`` taps, and these are the most that ``taps`` can be. Sums have room for whole vectors.
     """
     integer = types.intp
-    signature = types.void(x, integer, dy, integer, sums, integer, *[_PAIR] * 7, integer)
+    signature = types.void(x, integer, dy, integer, sums, integer, *[_PAIR] * 8, integer)
 
     def generate(context, builder, signature, arguments):
         x_at, x_start, dy_at, dy_start, sums_at, slot, *pairs, taps = pointers(context, builder, signature, arguments)
-        rows, inside, size, pixel, steps, bounds, sum_steps = (
+        rows, inside, size, pixel, steps, bounds, sum_steps, new = (
             [builder.extract_value(pair, i) for i in range(2)] for pair in pairs
         )
         v = Vectors(context, builder, x.dtype)
         x_at, dy_at, sums_at = v.at(x_at, x_start), v.at(dy_at, dy_start), v.at(sums_at, slot)
         values = [[v.variables() for _ in range(GROUP)] for _ in range(TOGETHER)]
-        together = v.integer(TOGETHER)
+        together, last_row = v.integer(TOGETHER), builder.sub(rows[1], v.integer(1))
         count = builder.sub(inside[1], inside[0])
         end = builder.sub(inside[1], builder.srem(count, together))
 
@@ -78,6 +78,14 @@ def _sums(shared, x, dy, sums):
                     tap_at = next_pixel(v, tap_at, steps[1])
                 line_at = next_pixel(v, line_at, pixel[0])
 
+        def fetch(line_at, gradient_at):
+            """Ask for what the next row of windows will read."""
+            line_at, gradient_at = v.at(line_at, new[0]), v.at(gradient_at, new[1])
+            for _ in range(TOGETHER):
+                for at in (line_at, gradient_at) if shared else (line_at, v.at(line_at, steps[1]), gradient_at):
+                    v.prefetch(at)
+                line_at, gradient_at = next_pixel(v, line_at, pixel[0]), next_pixel(v, gradient_at, pixel[1])
+
         def partial(line_at, first, last, masks):
             """Add the products of single pixels, of the taps that see the image."""
             with cgutils.for_range(builder, last, start=first) as p:
@@ -97,9 +105,10 @@ def _sums(shared, x, dy, sums):
                 for value in sums_of:
                     v.set(value, v.zeros())
             with cgutils.for_range_slice(builder, inside[0], end, together, INTEGER) as (p, _):
-                whole(
-                    v.at(line_at, builder.mul(p, pixel[0])), v.at(dy_at_channel, builder.mul(p, pixel[1])), masks
-                )
+                pixel_at = v.at(line_at, builder.mul(p, pixel[0])), v.at(dy_at_channel, builder.mul(p, pixel[1]))
+                with builder.if_then(builder.icmp_signed("==", r, last_row)):
+                    fetch(*pixel_at)
+                whole(*pixel_at, masks)
             partial(line_at, v.integer(0), inside[0], masks)
             partial(line_at, end, size[0], masks)
             for s in range(GROUP):
