@@ -9,10 +9,11 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ..ops.base import Buffer
-from . import algorithms, convolution, depthwise, weight_gradient, winograd, winograd_gradient
+from . import algorithms, convolution, depthwise, depthwise_gradient, weight_gradient, winograd, winograd_gradient
 from .activation import relu_backward
 from .convolution import Convolution
 from .depthwise import Depthwise
+from .depthwise_gradient import DepthwiseGradient
 from .fused_pool import pool_record
 from .geometry import Axis, Channels, forward_axis, gradient_axis
 from .packing import bind_prepare, bind_turn
@@ -25,7 +26,7 @@ from .wrap import bind_unwrap
 
 
 @lru_cache
-def forward_convolution(op, dtype, x_shape) -> Convolution | Winograd:
+def forward_convolution(op, dtype, x_shape) -> Convolution | Depthwise | Winograd:
     """Describe y = conv(x), and what is fused to it."""
     return _describe(
         op,
@@ -40,13 +41,13 @@ def forward_convolution(op, dtype, x_shape) -> Convolution | Winograd:
 
 
 @lru_cache
-def input_gradient(op, dtype, x_shape) -> Convolution | Winograd:
+def input_gradient(op, dtype, x_shape) -> Convolution | Depthwise | Winograd:
     """Describe dx as a convolution of dy; where the border is circular, the gradient of x with its border."""
     axes = _axes(op, x_shape, gradient_axis)
     return _describe(op, dtype, op.conv_shape(x_shape), bordered_shape(op, x_shape), axes)
 
 
-def _describe(op, dtype, source, result, axes, **epilogue) -> Convolution | Winograd:
+def _describe(op, dtype, source, result, axes, **epilogue) -> Convolution | Depthwise | Winograd:
     """Describe a convolution from one shape to another, by the algorithm that is asked for or faster."""
     outputs = algorithms.winograd_forward(op, dtype, source, result)
     if outputs:
@@ -57,20 +58,17 @@ def _describe(op, dtype, source, result, axes, **epilogue) -> Convolution | Wino
 
 
 @lru_cache
-def fast_weight_gradient(op, dtype, x_shape) -> WinogradGradient | None:
-    """Describe dweight by Winograd's algorithm, if it is to be used."""
+def special_weight_gradient(op, dtype, x_shape) -> WinogradGradient | DepthwiseGradient | None:
+    """Describe dweight by a kernel of its own, or return ``None`` where ``parameter_gradient`` computes it."""
+    axes, circular = _axes(op, x_shape, forward_axis), op.padding_mode == "circular"
     outputs = algorithms.winograd_gradient(op, dtype, x_shape, op.conv_shape(x_shape))
-    if not outputs:
-        return None
-    return winograd_gradient.describe(
-        dtype,
-        x_shape,
-        *_axes(op, x_shape, forward_axis),
-        _grouped(op, x_shape[3], op.out_channels),
-        op.out_channels,
-        outputs,
-        circular=op.padding_mode == "circular",
-    )
+    if outputs:
+        channels = _grouped(op, x_shape[3], op.out_channels)
+        return winograd_gradient.describe(dtype, x_shape, *axes, channels, op.out_channels, outputs, circular=circular)
+    channels = Channels.of(op.groups, x_shape[3], op.out_channels)
+    if channels.depthwise and not circular:
+        return depthwise_gradient.describe(dtype, x_shape, *axes, channels)
+    return None
 
 
 @lru_cache
@@ -128,21 +126,25 @@ def forward_scratch(op, dtype, x_shape):
 
 def conv2d(op, x, weight, bias, *, out, argmax, scratch):
     description = forward_convolution(op, str(x.dtype), x.shape)
+    return _bind(description, x, weight, bias, out, argmax, scratch)
+
+
+def _bind(description, source, weight, bias, out, argmax, scratch, *, transposed=False):
+    """Return the call of the kernel that a description is for; the weights are prepared."""
     if isinstance(description, Winograd):
-        return winograd.bind(description, x, weight, scratch["transformed"], bias, out, argmax, scratch)
-    return _bind(description, x, scratch["packed"], out, argmax, scratch)
-
-
-def _bind(description, source, packed, out, argmax, scratch):
+        transformed = scratch["transformed"]
+        return winograd.bind(
+            description, source, weight, transformed, bias, out, argmax, scratch, transposed=transposed
+        )
     kernels = depthwise if isinstance(description, Depthwise) else convolution
-    return kernels.bind(description, source, packed, out, argmax, scratch)
+    return kernels.bind(description, source, scratch["packed"], out, argmax, scratch)
 
 
 def backward_scratch(op, dtype, x_shape):
     dx = input_gradient(op, dtype, x_shape)
-    dweight = fast_weight_gradient(op, dtype, x_shape)
-    sums = parameter_gradient(op, dtype, x_shape, weight=dweight is None)
-    buffers = _union(dx.weights, dx.scratch, dweight.scratch if dweight else {}, sums.scratch)
+    special = special_weight_gradient(op, dtype, x_shape)
+    sums = parameter_gradient(op, dtype, x_shape, weight=special is None)
+    buffers = _union(dx.weights, dx.scratch, special.scratch if special else {}, sums.scratch)
     if op.activation or op.pool:
         buffers["gradient"] = Buffer(op.conv_shape(x_shape), dtype)
     if op.padding_mode == "circular":
@@ -178,9 +180,10 @@ def conv2d_backward(op, dy, x, weight, out, argmax, *, dx, dweight, dbias, scrat
 
 def _parameter_gradient_calls(op, dy, x, dweight, dbias, scratch):
     dtype, calls = str(x.dtype), []
-    fast = fast_weight_gradient(op, dtype, x.shape)
-    if fast and dweight is not None:
-        calls.append(winograd_gradient.bind(fast, x, dy, dweight, scratch))
+    special = special_weight_gradient(op, dtype, x.shape)
+    if special and dweight is not None:
+        kernels = winograd_gradient if isinstance(special, WinogradGradient) else depthwise_gradient
+        calls.append(kernels.bind(special, x, dy, dweight, scratch))
         dweight = None
     if dweight is not None or dbias is not None:
         sums = parameter_gradient(op, dtype, x.shape, dweight is not None, dbias is not None)
@@ -192,15 +195,10 @@ def _input_gradient_calls(op, dy, weight, dx, scratch):
     target = scratch["bordered"] if op.padding_mode == "circular" else dx
     description = input_gradient(op, str(dx.dtype), dx.shape)
     if isinstance(description, Winograd):
-        transformed = scratch["transformed"]
-        calls = [
-            bind_transform(description.channels, weight, transformed, scratch["filters"], transposed=True),
-            winograd.bind(description, dy, weight, transformed, None, target, None, scratch, transposed=True),
-        ]
+        filters = scratch["transformed"], scratch["filters"]
+        turn = bind_transform(description.channels, weight, *filters, transposed=True)
     else:
-        channels, packed = Channels.of(op.groups, op.out_channels, dx.shape[3]), scratch["packed"]
-        calls = [
-            bind_turn(channels, description.phases, description.taps, weight, packed),
-            _bind(description, dy, packed, target, None, scratch),
-        ]
+        channels = Channels.of(op.groups, op.out_channels, dx.shape[3])
+        turn = bind_turn(channels, description.phases, description.taps, weight, scratch["packed"])
+    calls = [turn, _bind(description, dy, weight, None, target, None, scratch, transposed=True)]
     return calls if target is dx else [*calls, bind_unwrap(target, op.pads(dx.shape), dx)]

@@ -20,7 +20,7 @@ from .fused_pool import grid_rows, pool_strip, rows_to_pool
 from .geometry import Axis, Channels
 from .microkernel import ROWS, channel_tile, narrow_tile, wide_tile
 from .records import PHASE, POOL, geometry_record, one
-from .strips import UNITS, Cut, choose_strips, copy_strip, strip_bounds, strip_origin
+from .strips import UNITS, Cut, choose_strips, copy_strip, strip_bounds, strip_origin, worker_count
 
 SERIAL_BELOW = 400_000
 """Multiply-adds below which waking the other threads takes longer than they save."""
@@ -127,12 +127,13 @@ def _cut(geometry, pool, products, dtype, *, serial):
     for name, value in zip(("strip_images", "strip_rows", "strips_per_image", "strips"), strips, strict=True):
         geometry[name] = value
     geometry["parts"] = parts = min(blocks, -(-UNITS // strips.count))
-    workers = 1 if serial else numba.config.NUMBA_NUM_THREADS
     grid_points, share = strips.images * points(strips.rows), -(-blocks // parts) * int(g["block"])
+    inputs, results = _aligned(strips.images * source_elements(strips.rows)), _aligned(fused * grid_points * share)
+    workers = 1 if serial else worker_count(numba.config.NUMBA_NUM_THREADS, inputs + results, dtype)
     return {
         "rows": Buffer((workers, grid_points + ROWS, 2), "int64"),
-        "inputs": Buffer((workers, _aligned(strips.images * source_elements(strips.rows))), dtype),
-        "results": Buffer((workers, _aligned(fused * grid_points * share)), dtype),
+        "inputs": Buffer((workers, inputs), dtype),
+        "results": Buffer((workers, results), dtype),
     }
 
 

@@ -46,17 +46,17 @@ def serves(c: Convolution) -> bool:
 
 def describe(c: Convolution, rows: Axis, columns: Axis) -> Depthwise:
     """Return the same convolution for this kernel."""
-    phases = [((rows, r), (columns, s)) for r in rows.phases for s in columns.phases]
-    lattices = np.array([_lattice(*axis) for pair in phases for axis in pair], LATTICE).reshape(-1, 2)
-    return Depthwise(c.geometry, c.phases, lattices, c.taps, c.weights, {}, c.work)
+    pairs = [np.stack([lattice(rows, r), lattice(columns, s)]) for r in rows.phases for s in columns.phases]
+    return Depthwise(c.geometry, c.phases, np.stack(pairs), c.taps, c.weights, {}, c.work)
 
 
-def _lattice(axis: Axis, phase: AxisPhase) -> tuple[int, ...]:
+def lattice(axis: Axis, phase: AxisPhase) -> np.ndarray:
+    """Return the ``LATTICE`` record of one axis."""
     offsets = [offset for _, offset in phase.taps] or [0]
     origin, spacing = offsets[0] - axis.pad, offsets[1] - offsets[0] if len(offsets) > 1 else 1
     last = axis.size - 1 - origin - (offsets[-1] - offsets[0])
     first, end = max(phase.first, -(origin // axis.step)), min(phase.end, last // axis.step + 1)
-    return len(phase.taps), origin, spacing, first, max(first, end)
+    return np.array((len(phase.taps), origin, spacing, first, max(first, end)), LATTICE)
 
 
 def bind(d: Depthwise, source, packed, out, argmax, scratch):

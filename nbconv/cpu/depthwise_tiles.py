@@ -45,6 +45,13 @@ def single_row(typingctx, source, window, packed, panel, out, place, taps, rows,
     return _row(1, 1, source, packed, out)
 
 
+def next_pixel(v, pointer, step):
+    """Return a pointer one step on, of which the compiler knows nothing: it would keep one for each pixel."""
+    pointer = v.at(pointer, step)
+    same = ir.FunctionType(pointer.type, [pointer.type])
+    return v.builder.asm(same, "", "=r,0", [pointer], side_effect=False)
+
+
 def _row(pixels, group, source, packed, out, new=None):
     """Return signature and code of a row of tiles; p runs over ``size[0]`` pixels, c over ``size[1]`` channels::
 
@@ -79,11 +86,6 @@ def _row(pixels, group, source, packed, out, new=None):
         end_of_groups = builder.sub(columns[1], rest)
         values = [v.variables() for _ in range(pixels)]
 
-        def next_pixel(pointer, step):
-            """Return a pointer one step on, of which the compiler knows nothing: it would keep one for each pixel."""
-            pointer = v.at(pointer, step)
-            return builder.asm(ir.FunctionType(pointer.type, [pointer.type]), "", "=r,0", [pointer], side_effect=False)
-
         def add_taps(line_at, weights_at, tap, count, masks):
             """Add the products of ``count`` neighbouring taps to all values, tap by tap."""
             pixel_at = v.at(line_at, builder.mul(tap, steps[1]))
@@ -94,7 +96,7 @@ def _row(pixels, group, source, packed, out, new=None):
                 for s in range(count):
                     if 0 <= position - s < pixels:
                         v.add_product(values[position - s], seen, weights[s])
-                pixel_at = next_pixel(pixel_at, pixel[0])
+                pixel_at = next_pixel(v, pixel_at, pixel[0])
 
         def fetch(window_at):
             """Ask for the pixels that only the next row will read: it comes when they have arrived."""
@@ -102,7 +104,7 @@ def _row(pixels, group, source, packed, out, new=None):
                 v.prefetch(window_at)
                 if group == 1:
                     v.prefetch(v.at(window_at, steps[1]))
-                window_at = next_pixel(window_at, pixel[0])
+                window_at = next_pixel(v, window_at, pixel[0])
 
         def tile(window_at, panel_at, out_at, masks):
             for value in values:
@@ -119,7 +121,7 @@ def _row(pixels, group, source, packed, out, new=None):
                         add_taps(line_at, weights_at, column.index, 1, masks)
             for value in values:
                 v.store(v.at_least(v.get(value), floor), out_at, masks)
-                out_at = next_pixel(out_at, pixel[1])
+                out_at = next_pixel(v, out_at, pixel[1])
             if new:
                 fetch(v.at(window_at, new[0][0]))
                 if group == 1:

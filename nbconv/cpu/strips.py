@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from .compile import helper
 from .memory import clear, copy
 from .microkernel import ROWS
@@ -16,7 +18,13 @@ PIXELS = 1024
 """Grid points of a strip at most, of which the addresses are kept."""
 
 ELEMENTS = 65536
-"""Elements that are copied or pooled in a strip at most, unless something else is said."""
+"""Elements that are copied or pooled in a strip at most, so that they stay in the cache, unless one row has more."""
+
+MOST_ELEMENTS = 1 << 22
+"""Elements of a strip at most where windows reach so far that one row has more than ``ELEMENTS``, unless it must."""
+
+SCRATCH_BYTES = 1 << 28
+"""Memory for the strips of all workers, about: there are fewer workers where strips are huge."""
 
 UNITS = 32
 """Units of work to cut a convolution into where it is large enough: for as many cores."""
@@ -48,11 +56,17 @@ class Cut(NamedTuple):
 
 
 def choose_strips(cut: Cut) -> Strips:
-    """Return the strips that leave the least of tiles empty and copy least, but make work for ``UNITS`` cores."""
+    """Return the strips that leave the least of tiles empty and copy least, but make work for ``UNITS`` cores.
+
+    Where not even a row fits the cache, because windows reach far, larger strips copy less for each.
+    """
     candidates = [Strips(1, r, -(-cut.rows // r), -(-cut.rows // r) * cut.images) for r in _shares(cut.rows)]
     candidates += [Strips(n, cut.rows, 1, -(-cut.images // n)) for n in _shares(cut.images)[1:]]
-    fitting = [strips for strips in candidates if _fits(cut, strips)] or candidates[:1]
-    return min(fitting, key=lambda strips: _tiles(cut, strips) * _idleness(cut, strips))
+    for elements in (cut.room, MOST_ELEMENTS):
+        fitting = [strips for strips in candidates if _fits(cut, strips, elements)]
+        if fitting:
+            return min(fitting, key=lambda strips: _tiles(cut, strips) * _idleness(cut, strips))
+    return candidates[0]
 
 
 def _shares(size):
@@ -60,8 +74,16 @@ def _shares(size):
     return sorted({-(-size // -(-size // share)) for share in range(1, min(size, PIXELS) + 1)})
 
 
-def _fits(cut, strips):
-    return strips.images * cut.points(strips.rows) <= PIXELS and strips.images * cut.elements(strips.rows) <= cut.room
+def _fits(cut, strips, elements):
+    return strips.images * cut.points(strips.rows) <= PIXELS and strips.images * cut.elements(strips.rows) <= elements
+
+
+def worker_count(threads: int, elements: int, dtype) -> int:
+    """Return how many workers, of ``threads`` at most, can have so many elements of scratch each.
+
+    ``worker_count(64, 1000, "float32") == 64``. Results do not depend on it.
+    """
+    return max(1, min(threads, SCRATCH_BYTES // (max(1, elements) * np.dtype(dtype).itemsize)))
 
 
 def _idleness(cut, strips):

@@ -61,7 +61,9 @@ def _sights(pool, shape):
     pixel. Steps are those of windows, then of taps, each for rows and for columns.
     """
     (_, *sizes, _), (_, *counts, _), (top, _, left, _) = shape, pool.out_shape(shape), pool.pads(shape)
-    axes = zip(sizes, counts, pool.kernel_size, pool.stride, pool.dilation, (top, left), (ROWS, max(sizes)), strict=True)
+    axes = zip(
+        sizes, counts, pool.kernel_size, pool.stride, pool.dilation, (top, left), (ROWS, max(sizes)), strict=True
+    )
     rows, columns = (np.array(_runs(*axis), np.int64) for axis in axes)
     common = [gcd(stride, dilation) for stride, dilation in zip(pool.stride, pool.dilation, strict=True)]
     steps = [length // c for lengths in (pool.dilation, pool.stride) for length, c in zip(lengths, common, strict=True)]
@@ -74,7 +76,12 @@ def _runs(size, count, kernel, stride, dilation, before, longest):
     for phase in range(min(stride, size)):
         for pixel in range(phase, size, stride):
             window, *sight = _sight(pixel, count, kernel, stride, dilation, before)
-            if pixel > phase and sight == runs[-1][3:] and window == runs[-1][2] + runs[-1][1] and runs[-1][1] < longest:
+            if (
+                pixel > phase
+                and sight == runs[-1][3:]
+                and window == runs[-1][2] + runs[-1][1]
+                and runs[-1][1] < longest
+            ):
                 runs[-1][1] += 1
             else:
                 runs.append([pixel, 1, window, *sight])
@@ -108,7 +115,11 @@ def return_to_winners(pool, sizes, relu, follows_x, dy, out, argmax, scale, x, m
 def return_row(p, n, i, relu, lanes, dy, out, argmax, scale, gradient, add):
     """Return the gradients of one row of windows."""
     size, line, kernel_w, width = p.channels, p.image_width * p.channels, p.kernel_w, p.width
-    step, steps, (first_whole, end_whole) = p.step_w * size, (p.dilation_h * line, p.dilation_w * size), whole_windows(p)
+    step, steps, (first_whole, end_whole) = (
+        p.step_w * size,
+        (p.dilation_h * line, p.dilation_w * size),
+        whole_windows(p),
+    )
     top, place = i * p.step_h - p.pad_top, (n * p.height + i) * width * size
     first = (n * p.image_height + top) * line - p.pad_left * size
     r = taps_inside(top, p.kernel_h, p.dilation_h, p.image_height)

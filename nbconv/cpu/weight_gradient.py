@@ -20,14 +20,14 @@ from .geometry import Axis, Channels
 from .memory import clear
 from .microkernel import NARROW_ROWS, ROWS, channel_sum, narrow_sum, wide_sum
 from .records import SUMS, geometry_record, one
-from .strips import copy_strip, strip_bounds, strip_origin
+from .strips import MOST_ELEMENTS, copy_strip, strip_bounds, strip_origin, worker_count
 from .vector import lanes
 
 STRIP_PIXELS = 256
 """Pixels of a strip, about: their dy stays in the first cache, and x in the second."""
 
-ROW_PIXELS = 512
-"""Pixels of a row that are summed in one go, at most."""
+CHAIN_PIXELS = 512
+"""Pixels that are summed in one go, at most: then their sum is added to that of those before."""
 
 UNITS = 96
 """Into how many units of work the sums are cut, if the weight has too few tiles for as many cores."""
@@ -79,10 +79,18 @@ def sums_record(channels: Channels, dtype, rows, wide_rows):
 
 
 def _choose_strips(geometry):
-    """Cut the images into strips of about ``STRIP_PIXELS`` pixels; return how many."""
+    """Cut the images into strips of about ``STRIP_PIXELS`` pixels; return how many.
+
+    Where lines are copied, of which windows of the next strip see some again, strips have more rows: as far as these
+    stay in the cache, at least half of what is copied is new.
+    """
     g = geometry[0]
     images, height, points = (int(g[name]) for name in ("images", "grid_height", "grid_width"))
     rows = min(height, max(1, STRIP_PIXELS // points))
+    if g["copied"]:
+        shared, line = int(g["reach_h"] - g["step_h"]), int(g["strip_width"] * g["channels"])
+        fitting = (MOST_ELEMENTS // line - shared) // int(g["step_h"])
+        rows = max(rows, min(height, -(-shared // int(g["step_h"])), fitting))
     together = max(1, STRIP_PIXELS // (height * points)) if rows == height else 1
     per_image = -(-height // rows)
     strips = -(-images // together) * per_image
@@ -103,9 +111,9 @@ def _offsets(g, rows, columns):
 
 
 def _scratch(g, sums, dtype, work):
-    workers = 1 if work < SERIAL_BELOW else numba.config.NUMBA_NUM_THREADS
     lines = (g["strip_rows"] - 1) * g["step_h"] + g["reach_h"]
     strip = int(g["strip_images"] * lines * g["strip_width"] * g["channels"]) if g["copied"] else 1
+    workers = 1 if work < SERIAL_BELOW else worker_count(numba.config.NUMBA_NUM_THREADS, strip, dtype)
     return {
         "runs": Buffer((workers, int(g["strip_images"] * g["strip_rows"]), 2), "int64"),
         "windows": Buffer((workers, -(-strip // 16) * 16), dtype),
@@ -211,19 +219,22 @@ def tile_place(g, s, tile):
 
 @helper
 def sum_tile(g, s, tile, offsets, x, dy, runs, count, pixels, sums, slot):
-    """Add the products of one strip to one tile of sums; a long row in parts, each with sums of its own."""
+    """Add the products of one strip to one tile of sums, in parts, each with sums of its own."""
     group, block, columns, (row, _) = tile_place(g, s, tile)
     dy_start = first_channel(g, group * g.blocks + block)
     x_start = dy_start if g.depthwise else group * g.depth
     x_step, dy_step = g.step_w * g.channels, g.out_channels
-    for done in range(0, pixels, ROW_PIXELS):
-        part, xs, dys = min(ROW_PIXELS, pixels - done), x_start + done * x_step, dy_start + done * dy_step
-        if g.depthwise:
-            channel_sum(x, xs, offsets, row, dy, dys, runs, count, part, x_step, dy_step, columns, sums, slot)
-        elif columns > g.lanes:
-            wide_sum(x, xs, offsets, row, dy, dys, runs, count, part, x_step, dy_step, columns, sums, slot)
-        else:
-            narrow_sum(x, xs, offsets, row, dy, dys, runs, count, part, x_step, dy_step, columns, sums, slot)
+    together = max(1, CHAIN_PIXELS // pixels)
+    for run in range(0, count, together):
+        rows = runs[run : min(count, run + together)]
+        for done in range(0, pixels, CHAIN_PIXELS):
+            part, xs, dys = min(CHAIN_PIXELS, pixels - done), x_start + done * x_step, dy_start + done * dy_step
+            if g.depthwise:
+                channel_sum(x, xs, offsets, row, dy, dys, rows, len(rows), part, x_step, dy_step, columns, sums, slot)
+            elif columns > g.lanes:
+                wide_sum(x, xs, offsets, row, dy, dys, rows, len(rows), part, x_step, dy_step, columns, sums, slot)
+            else:
+                narrow_sum(x, xs, offsets, row, dy, dys, rows, len(rows), part, x_step, dy_step, columns, sums, slot)
 
 
 @helper

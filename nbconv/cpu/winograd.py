@@ -26,7 +26,7 @@ from .memory import odd_lines
 from .microkernel import ROWS, narrow_tile, wide_tile
 from .packing import weight_steps
 from .records import POOL, TILES, geometry_record, one
-from .strips import UNITS, Cut, choose_strips, copy_strip, strip_bounds
+from .strips import UNITS, Cut, choose_strips, copy_strip, strip_bounds, worker_count
 from .winograd_transforms import points_to_results, tile_to_points
 from .winograd_weights import buffers
 
@@ -119,16 +119,17 @@ def _cut(geometry, tiles, pool, dtype, *, serial):
         geometry[name] = value
     geometry["parts"] = parts = min(blocks, -(-UNITS // strips.count))
     lines = odd_lines.py_func
-    workers = 1 if serial else numba.config.NUMBA_NUM_THREADS
     count = strips.images * points(strips.rows)
     pooled = strips.images * fused * int(grid_rows(pool, strips.rows) * g["grid_width"]) * -(-blocks // parts) * block
-    return {
-        "rows": Buffer((workers, count + ROWS, 2), "int64"),
-        "inputs": Buffer((workers, lines(strips.images * source_elements(strips.rows))), dtype),
-        "data": Buffer((workers, values * lines(count * channels)), dtype),
-        "products": Buffer((workers, values * lines(count * block)), dtype),
-        "results": Buffer((workers, lines(pooled)), dtype),
+    sizes = {
+        "inputs": lines(strips.images * source_elements(strips.rows)),
+        "data": values * lines(count * channels),
+        "products": values * lines(count * block),
+        "results": lines(pooled),
     }
+    workers = 1 if serial else worker_count(numba.config.NUMBA_NUM_THREADS, sum(sizes.values()), dtype)
+    rows = Buffer((workers, count + ROWS, 2), "int64")
+    return {"rows": rows, **{name: Buffer((workers, size), dtype) for name, size in sizes.items()}}
 
 
 def bind(w: Winograd, source, weight, transformed, bias, out, argmax, scratch, *, transposed=False):

@@ -21,7 +21,7 @@ from .geometry import Axis, Channels, forward_axis
 from .memory import clear, odd_lines
 from .microkernel import EVEN_ROWS, NARROW_ROWS, ROWS, even_sum, narrow_sum
 from .records import TILES, geometry_record, one
-from .strips import copy_strip, strip_bounds
+from .strips import copy_strip, strip_bounds, worker_count
 from .weight_gradient import sums_record, tile_place
 from .winograd import transform_strip
 from .winograd_transforms import filter_to_points, points_to_results
@@ -101,19 +101,21 @@ def _pieces(tiles, strips, sums):
 
 
 def _scratch(g, w, s, dtype, *, serial):
-    workers = 1 if serial else numba.config.NUMBA_NUM_THREADS
-    values, down = int(w["points"]) ** 2, -(-int(g["strip_rows"]) // int(w["outputs"]))
-    count, images = int(g["strip_images"] * down * w["across"]), int(g["strip_images"])
-    round_up = odd_lines.py_func
-    lines = down * int(w["outputs"])
-    pixels = images * (lines + int(w["taps"]) - 1) * int(g["strip_width"])
+    lines, points, outputs = odd_lines.py_func, int(w["points"]), int(w["outputs"])
+    images, channels, filters = (int(g[name]) for name in ("strip_images", "channels", "out_channels"))
+    down = -(-int(g["strip_rows"]) // outputs)
+    count = images * down * int(w["across"])
+    sizes = {
+        "pixels": lines(images * (down * outputs + int(w["taps"]) - 1) * int(g["strip_width"]) * channels),
+        "pixel_values": points**2 * lines(count * channels),
+        "gradients": lines(count * outputs**2 * filters),
+        "gradient_values": points**2 * lines(count * filters),
+    }
+    workers = 1 if serial else worker_count(numba.config.NUMBA_NUM_THREADS, sum(sizes.values()), dtype)
     return {
         "tile_rows": Buffer((workers, count + ROWS, 2), "int64"),
-        "pixels": Buffer((workers, round_up(pixels * int(g["channels"]))), dtype),
-        "pixel_values": Buffer((workers, values * round_up(count * int(g["channels"]))), dtype),
-        "gradients": Buffer((workers, round_up(count * int(w["outputs"]) ** 2 * int(g["out_channels"]))), dtype),
-        "gradient_values": Buffer((workers, values * round_up(count * int(g["out_channels"]))), dtype),
-        "value_sums": Buffer((int(s["pieces"]), values * int(s["tiles"] * s["slot"])), dtype),
+        **{name: Buffer((workers, size), dtype) for name, size in sizes.items()},
+        "value_sums": Buffer((int(s["pieces"]), points**2 * int(s["tiles"] * s["slot"])), dtype),
     }
 
 
