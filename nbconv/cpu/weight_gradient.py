@@ -150,8 +150,8 @@ def sum_products(geometry, sums, offsets, x, dy, runs, windows, weight_sums, bia
                     slot = (piece * s.tiles + tile) * s.slot
                     sum_tile(g, s, tile, offsets, here, dy, runs[worker], count, pixels, weight_sums, slot)
                 if tiles[1] > s.tiles:
-                    first, end = strip_of(g, images, grid)
-                    sum_channels(dy[first:end], bias_sums[piece])
+                    bounds = strip_of(g, images, grid)
+                    sum_channels(dy[bounds[0] : bounds[1]], bias_sums[piece])
 
 
 @helper
