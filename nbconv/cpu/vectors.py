@@ -219,6 +219,22 @@ class Vectors:
         fma = self._declare(name, self.type, [self.type] * 3)
         return [self.builder.call(fma, list(three)) for three in zip(left, right, addend, strict=True)]
 
+    def fold(self, vector, combine):
+        """Return what is left of a vector when its halves are combined until there is one number."""
+        b, size = self.builder, vector.type.count
+        while size > 1:
+            size //= 2
+            halves = (
+                b.shuffle_vector(
+                    vector,
+                    ir.Constant(vector.type, ir.Undefined),
+                    ir.Constant(ir.VectorType(ir.IntType(32), size), list(range(start, start + size))),
+                )
+                for start in (0, size)
+            )
+            vector = combine(*halves)
+        return b.extract_element(vector, ir.Constant(ir.IntType(32), 0))
+
     def floor(self, relu):
         """Return what nothing may be less than: zero with ``relu``, a truth value, and minus infinity without."""
         return self.builder.select(relu, self.all_lanes(0.0), self.all_lanes(float("-inf")))
