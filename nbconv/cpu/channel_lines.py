@@ -58,6 +58,36 @@ def stretch(i, size, width):
     return i * rows * width, min(rows, lines - i * rows), width
 
 
+@helper
+def fold_line(line, channels):
+    """Add up what belongs to the same channel, at the beginning of a line."""
+    for start in range(channels, line.size, channels):
+        for c in range(channels):
+            line[c] += line[start + c]
+
+
+@intrinsic
+def add_rows(typingctx, x, start, step, rows, columns, at, totals):
+    """Add ``rows`` rows that lie ``step`` apart to ``totals``, in its dtype, from ``at``, for ``columns`` columns."""
+    integer = types.intp
+    signature = types.void(x, *[integer] * 5, totals)
+
+    def generate(context, builder, signature, arguments):
+        x_at, start, step, rows, columns, at, totals_at = pointers(context, builder, signature, arguments)
+        v = _block_of(context, builder, x.dtype, totals.dtype)
+
+        def add(masks):
+            total = v.variables(v.load(v.at(totals_at, at), masks))
+            with _rows(builder, start, step, rows) as place:
+                v.set(total, v.add(v.get(total), v.load_widened(v.at(x_at, place), masks)))
+            v.store(v.get(total), v.at(totals_at, at), masks)
+
+        v.either(columns, add)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
 @intrinsic
 def add_moments(typingctx, x, start, step, rows, columns, pivots, at, totals, squares):
     """Add ``x - pivot`` and its square, of ``rows`` rows that lie ``step`` apart, to ``totals`` and ``squares``.

@@ -38,7 +38,7 @@ FORMATS = {32: Format(23, 127, 7, -150.0, 130.0), 64: Format(52, 1023, 13, -760.
 
 
 def exponential(v: Vectors, vector):
-    """Write code for exp of a vector; its error is less than one unit in the last place.
+    """Write code for exp of a vector; its error is less than one unit in the last place, a little more without fma.
 
     exp(-inf) is 0, exp(inf) is infinite, exp(NaN) is NaN; small results are rounded to subnormal numbers.
     """
@@ -92,37 +92,45 @@ def softmax_row(typingctx, x, start, count, out):
         lowest, double = v.all_lanes(float("-inf")), ir.DoubleType()
         wide = ir.VectorType(double, v.lanes)
 
-        def each_vector():
-            return cgutils.for_range_slice(builder, v.integer(0), count, v.integer(v.lanes))
+        def widened(vector):
+            return vector if v.type == wide else builder.fpext(vector, wide)
 
         (largest,) = v.variables([lowest])
-        with each_vector() as (index, _):
-            mask = v.masks(builder.sub(count, index))
-            value = v.load(v.at(x_at, builder.add(start, index)), mask)[0]
-            value = builder.select(mask[0], value, lowest)
+        for index, masks in _each_vector(v, count):
+            value = v.load(v.at(x_at, builder.add(start, index)), masks)[0]
+            value = builder.select(masks[0], value, lowest) if masks else value
             builder.store(_larger(builder, value, builder.load(largest)), largest)
         peak = v.fold(builder.load(largest), lambda a, b: _larger(builder, a, b))
         peaks = v.all_lanes(peak, v.type.element)
 
         total = cgutils.alloca_once_value(builder, ir.Constant(wide, [0.0] * v.lanes))
-        with each_vector() as (index, _):
-            place, mask = builder.add(start, index), v.masks(builder.sub(count, index))
-            power = exponential(v, builder.fsub(v.load(v.at(x_at, place), mask)[0], peaks))
-            v.store([power], v.at(out_at, place), mask)
-            counted = builder.select(mask[0], power, v.all_lanes(0.0))
-            counted = counted if v.type == wide else builder.fpext(counted, wide)
-            builder.store(builder.fadd(builder.load(total), counted), total)
+        for index, masks in _each_vector(v, count):
+            place = builder.add(start, index)
+            power = exponential(v, builder.fsub(v.load(v.at(x_at, place), masks)[0], peaks))
+            v.store([power], v.at(out_at, place), masks)
+            power = builder.select(masks[0], power, v.all_lanes(0.0)) if masks else power
+            builder.store(builder.fadd(builder.load(total), widened(power)), total)
         total = v.fold(builder.load(total), builder.fadd)
 
         share = builder.fdiv(ir.Constant(double, 1.0), total)
         shares = v.all_lanes(share if v.type == wide else builder.fptrunc(share, v.type.element), v.type.element)
-        with each_vector() as (index, _):
-            place, mask = builder.add(start, index), v.masks(builder.sub(count, index))
-            v.store(v.multiply(v.load(v.at(out_at, place), mask), [shares]), v.at(out_at, place), mask)
+        for index, masks in _each_vector(v, count):
+            place = v.at(out_at, builder.add(start, index))
+            v.store(v.multiply(v.load(place, masks), [shares]), place, masks)
         peak = peak if v.type == wide else builder.fpext(peak, double)
         return context.make_tuple(builder, signature.return_type, [peak, total])
 
     return signature, generate
+
+
+def _each_vector(v, count):
+    """Write a loop over whole vectors, and once more for the rest; give the index of the first number, and masks."""
+    builder = v.builder
+    whole = builder.and_(count, v.integer(-v.lanes))
+    with cgutils.for_range_slice(builder, v.integer(0), whole, v.integer(v.lanes)) as (index, _):
+        yield index, None
+    with builder.if_then(builder.icmp_signed("<", whole, count)):
+        yield whole, v.masks(builder.sub(count, whole))
 
 
 def _larger(builder, a, b):
