@@ -42,6 +42,10 @@ def line_width(channels: int, dtype) -> int:
     return pixels * channels
 
 
+SHARE = 4
+"""Rows that are added up in the precision of the data before they join a sum in double precision."""
+
+
 @helper
 def stretch_count(size, width):
     """Return how many stretches ``size`` numbers make: whole lines, and at the end what is left of one."""
@@ -58,11 +62,45 @@ def stretch(i, size, width):
     return i * rows * width, min(rows, lines - i * rows), width
 
 
+@helper
+def fold_line(line, channels):
+    """Add up what belongs to the same channel, at the beginning of a line."""
+    for start in range(channels, line.size, channels):
+        for c in range(channels):
+            line[c] += line[start + c]
+
+
+@intrinsic
+def add_rows(typingctx, x, start, step, rows, columns, at, totals):
+    """Add ``rows`` rows that lie ``step`` apart to ``totals``, from ``at``, for ``columns`` columns.
+
+    ``totals`` are in double precision; as many rows as stay exact are added up in that of x first.
+    """
+    integer = types.intp
+    signature = types.void(x, *[integer] * 5, totals)
+
+    def generate(context, builder, signature, arguments):
+        x_at, start, step, rows, columns, at, totals_at = pointers(context, builder, signature, arguments)
+        v = Vectors(context, builder, x.dtype, VECTORS)
+
+        def add(masks):
+            sums = v.variables(v.load_any(v.at(totals_at, at), masks))
+            parts = v.variables()
+            with _parts(v, rows, ((sums, parts),)) as some_rows, _rows(builder, start, step, *some_rows) as place:
+                v.set(parts, v.add(v.get(parts), v.load(v.at(x_at, place), masks)))
+            v.store(v.get(sums), v.at(totals_at, at), masks)
+
+        v.either(columns, add)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
 @intrinsic
 def add_moments(typingctx, x, start, step, rows, columns, pivots, at, totals, squares):
     """Add ``x - pivot`` and its square, of ``rows`` rows that lie ``step`` apart, to ``totals`` and ``squares``.
 
-    The block has ``columns`` columns; its pivots and sums begin at ``at``. Computed in the dtype of the sums.
+    The block has ``columns`` columns; its pivots and sums, in double precision, begin at ``at``.
     """
     integer = types.intp
     signature = types.void(x, *[integer] * 4, pivots, integer, totals, squares)
@@ -70,13 +108,13 @@ def add_moments(typingctx, x, start, step, rows, columns, pivots, at, totals, sq
     def generate(context, builder, signature, arguments):
         x_at, start, step, rows, columns, *operands = pointers(context, builder, signature, arguments)
         pivots_at, at, totals_at, squares_at = operands
-        v = _block_of(context, builder, x.dtype, totals.dtype)
+        v = Vectors(context, builder, types.float64, block_columns(str(x.dtype)) // lanes("float64"))
 
         def add(masks):
             pivots = v.load(v.at(pivots_at, at), masks)
             total, square = (v.variables(v.load(v.at(sums, at), masks)) for sums in (totals_at, squares_at))
             with _rows(builder, start, step, rows) as place:
-                distance = v.subtract(v.load_widened(v.at(x_at, place), masks), pivots)
+                distance = v.subtract(v.widen(v.load_any(v.at(x_at, place), masks)), pivots)
                 v.set(total, v.add(v.get(total), distance))
                 v.set(square, v.multiply_add(distance, distance, v.get(square)))
             v.store(v.get(total), v.at(totals_at, at), masks)
@@ -92,7 +130,7 @@ def add_moments(typingctx, x, start, step, rows, columns, pivots, at, totals, sq
 def add_products(typingctx, dy, x, out, relu, start, step, rows, columns, centre, at, totals, products):
     """Add dy, and dy * (x - centre), of ``rows`` rows that lie ``step`` apart, to ``totals`` and ``products``.
 
-    With ``relu``, dy counts as zero where ``out`` is zero or less. Computed in the dtype of the sums.
+    With ``relu``, dy counts as zero where ``out`` is zero or less. Precision as in ``add_rows``.
     """
     integer, flag = types.intp, types.boolean
     signature = types.void(dy, x, out, flag, *[integer] * 4, centre, integer, totals, products)
@@ -102,19 +140,22 @@ def add_products(typingctx, dy, x, out, relu, start, step, rows, columns, centre
             context, builder, signature, arguments
         )
         centre_at, at, totals_at, products_at = operands
-        v = _block_of(context, builder, dy.dtype, totals.dtype)
+        v = Vectors(context, builder, dy.dtype, VECTORS)
 
         def add(masks):
-            centre = v.load_widened(v.at(centre_at, at), masks)
-            total, product = (v.variables(v.load(v.at(sums, at), masks)) for sums in (totals_at, products_at))
-            with _rows(builder, start, step, rows) as place:
-                value = v.variables(v.load_widened(v.at(dy_at, place), masks))
+            centre = v.load(v.at(centre_at, at), masks)
+            total, product = (v.variables(v.load_any(v.at(sums, at), masks)) for sums in (totals_at, products_at))
+            some, others, value = v.variables(), v.variables(), v.variables()
+            with (
+                _parts(v, rows, ((total, some), (product, others))) as some_rows,
+                _rows(builder, start, step, *some_rows) as place,
+            ):
+                v.set(value, v.load(v.at(dy_at, place), masks))
                 with builder.if_then(relu):
-                    gate = v.load_widened(v.at(out_at, place), masks)
-                    v.set(value, v.where_positive(v.get(value), gate, v.zeros()))
-                distance = v.subtract(v.load_widened(v.at(x_at, place), masks), centre)
-                v.set(total, v.add(v.get(total), v.get(value)))
-                v.set(product, v.multiply_add(v.get(value), distance, v.get(product)))
+                    v.set(value, v.where_positive(v.get(value), v.load(v.at(out_at, place), masks), v.zeros()))
+                distance = v.subtract(v.load(v.at(x_at, place), masks), centre)
+                v.set(some, v.add(v.get(some), v.get(value)))
+                v.set(others, v.multiply_add(v.get(value), distance, v.get(others)))
             v.store(v.get(total), v.at(totals_at, at), masks)
             v.store(v.get(product), v.at(products_at, at), masks)
 
@@ -200,13 +241,25 @@ def map_stretches(x, start, size, block, maps, relu, out):
             map_rows(x, relu, start + first + at, width, rows, min(block, end - at), maps, at, out)
 
 
-def _block_of(context, builder, dtype, sums):
-    """Return the vectors of a block of numbers of ``dtype`` that are summed in another."""
-    return Vectors(context, builder, sums, block_columns(str(dtype)) // lanes(str(sums)))
+@contextmanager
+def _parts(v, rows, sums):
+    """Yield shares of the rows (first, end); behind each, the sums of a share are added to those of all.
+
+    ``sums`` are pairs of variables, for a row of sums in double precision and for one of a share's.
+    """
+    builder = v.builder
+    with cgutils.for_range_slice(builder, v.integer(0), rows, v.integer(SHARE)) as (first, _):
+        for _, part in sums:
+            v.set(part, v.zeros())
+        end = builder.add(first, v.integer(SHARE))
+        yield first, builder.select(builder.icmp_signed("<", end, rows), end, rows)
+        for total, part in sums:
+            v.set(total, v.add(v.get(total), v.widen(v.get(part))))
 
 
 @contextmanager
-def _rows(builder, start, step, rows):
-    """Yield where each row begins."""
-    with cgutils.for_range(builder, rows) as loop:
+def _rows(builder, start, step, *bounds):
+    """Yield where each row begins, of (first, end) or of (end,)."""
+    first, end = bounds if len(bounds) == 2 else (None, *bounds)
+    with cgutils.for_range(builder, end, start=first) as loop:
         yield builder.add(start, builder.mul(loop.index, step))

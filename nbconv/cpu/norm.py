@@ -24,6 +24,7 @@ from .channel_lines import (
     add_moments,
     add_products,
     block_columns,
+    fold_line,
     gradient_rows,
     line_width,
     map_stretches,
@@ -77,8 +78,8 @@ def _sum_piece(x, start, size, block, channels, pivots, totals, squares):
         for at in range(0, end, block):
             columns = min(block, end - at)
             add_moments(x, start + first + at, width, rows, columns, pivots, at, totals, squares)
-    _fold(totals, channels)
-    _fold(squares, channels)
+    fold_line(totals, channels)
+    fold_line(squares, channels)
 
 
 @kernel
@@ -97,8 +98,8 @@ def _sum_gradients(dy, x, out, relu, piece, block, mean, centre, sums):
             for at in range(0, end, block):
                 columns, place = min(block, end - at), start + first + at
                 add_products(dy, x, out, relu, place, width, rows, columns, centre, at, totals, products)
-        _fold(totals, channels)
-        _fold(products, channels)
+        fold_line(totals, channels)
+        fold_line(products, channels)
 
 
 @kernel
@@ -139,14 +140,6 @@ def _input_gradient(dy, x, out, relu, follows_x, piece, block, maps, dx):
             for at in range(0, end, block):
                 columns, place = min(block, end - at), start + first + at
                 gradient_rows(dy, x, out, relu, follows_x, place, width, rows, columns, maps, at, dx)
-
-
-@helper
-def _fold(line, channels):
-    """Add up what belongs to the same channel, at the beginning of a line."""
-    for start in range(channels, line.size, channels):
-        for c in range(channels):
-            line[c] += line[start + c]
 
 
 @helper

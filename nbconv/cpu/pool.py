@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
+from .channel_lines import add_rows, block_columns, fold_line, line_width, stretch, stretch_count
 from .chunks import build, flat
 from .compile import helper, kernel
 from .device import empty
@@ -80,20 +81,17 @@ def _window_seeing(h, tap, stride, dilation, before, count):
 
 
 @kernel
-def _global_avg_pool2d(x, sums, out):
-    """(N, H * W, C) to (N, C), summed in float64, four pixels at a time to read and write the sums less often."""
-    n_in, pixels, channels = x.shape
-    quads = pixels // 4 * 4
-    for n in prange(n_in):
-        for c in range(channels):
+def _global_avg_pool2d(x, pixels, block, sums, out):
+    """Sums in float64 of each image, line by line (``channel_lines.py``)."""
+    for n in prange(len(out)):
+        channels, width, size = out.shape[1], sums.shape[1], pixels * out.shape[1]
+        for c in range(width):
             sums[n, c] = 0
-        for p in range(0, quads, 4):
-            for c in range(channels):
-                first, second = np.float64(x[n, p, c]) + x[n, p + 1, c], np.float64(x[n, p + 2, c]) + x[n, p + 3, c]
-                sums[n, c] += first + second
-        for p in range(quads, pixels):
-            for c in range(channels):
-                sums[n, c] += x[n, p, c]
+        for i in range(stretch_count(size, width)):
+            first, rows, end = stretch(i, size, width)
+            for at in range(0, end, block):
+                add_rows(x, n * size + first + at, width, rows, min(block, end - at), at, sums[n])
+        fold_line(sums[n], channels)
         for c in range(channels):
             out[n, c] = sums[n, c] / pixels
 
@@ -141,12 +139,10 @@ def avg_pool2d_backward(op, dy, *, dx):
 
 
 def global_avg_pool2d(op, x, *, out):
-    call, x, sums = build(_global_avg_pool2d, x.size), _pixels(x), empty(out.shape, "float64")
-
-    def run():
-        call(x, sums, out)
-
-    return run
+    n, height, width, channels = x.shape
+    call, sums = build(_global_avg_pool2d, 2 * x.size), empty((n, line_width(channels, x.dtype)), "float64")
+    operands = flat(x), height * width, block_columns(x.dtype), sums, out
+    return lambda: call(*operands)
 
 
 def global_avg_pool2d_backward(op, dy, *, dx):

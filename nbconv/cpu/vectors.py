@@ -221,12 +221,16 @@ class Vectors:
 
     # Rows that are mapped or summed, where no tile needs its registers guarded
 
-    def load_widened(self, pointer, masks=None):
-        """Read a row of numbers that may be of a narrower type than the vectors."""
+    def load_any(self, pointer, masks=None):
+        """Read a row of numbers of the type that is there."""
         kind = ir.VectorType(pointer.type.pointee, self.lanes)
         addresses = [self.at(pointer, j * self.lanes) for j in range(self.count)]
-        row = [self._load(a, kind, m) for a, m in zip(addresses, masks or [None] * self.count, strict=True)]
-        return [vector if kind == self.type else self.builder.fpext(vector, self.type) for vector in row]
+        return [self._load(a, kind, m) for a, m in zip(addresses, masks or [None] * self.count, strict=True)]
+
+    def widen(self, row):
+        """Return a row in double precision."""
+        wide = ir.VectorType(ir.DoubleType(), self.lanes)
+        return [vector if vector.type == wide else self.builder.fpext(vector, wide) for vector in row]
 
     def equal_integers(self, pointer, number, masks=None):
         """Return which of a vector of integers, whatever their width, equal a 32-bit one."""
@@ -244,6 +248,22 @@ class Vectors:
     def multiply_add(self, left, right, addend):
         """Return ``left * right + addend``, in one rounding where the processor can."""
         return [self.product(*three) for three in zip(left, right, addend, strict=True)]
+
+    def fold(self, vector, combine):
+        """Return what is left of a vector when its halves are combined until there is one number."""
+        b, size = self.builder, vector.type.count
+        while size > 1:
+            size //= 2
+            halves = (
+                b.shuffle_vector(
+                    vector,
+                    ir.Constant(vector.type, ir.Undefined),
+                    ir.Constant(ir.VectorType(ir.IntType(32), size), list(range(start, start + size))),
+                )
+                for start in (0, size)
+            )
+            vector = combine(*halves)
+        return b.extract_element(vector, ir.Constant(ir.IntType(32), 0))
 
     def floor(self, relu):
         """Return what nothing may be less than: zero with ``relu``, a truth value, and minus infinity without."""

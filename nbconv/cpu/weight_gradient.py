@@ -166,8 +166,8 @@ def sum_products(geometry, sums, offsets, x, dy, runs, windows, weight_sums, bia
                     slot = (piece * s.tiles + tile) * s.slot
                     sum_tile(g, s, tile, offsets, here, dy, runs[worker], count, pixels, weight_sums, slot)
                 if tiles[1] > s.tiles:
-                    pixels_of_strip = strip_of(g, images, grid)
-                    sum_channels(dy[pixels_of_strip[0] : pixels_of_strip[1]], bias_sums[piece])
+                    bounds = strip_of(g, images, grid)
+                    sum_channels(dy[bounds[0] : bounds[1]], bias_sums[piece])
 
 
 @helper
