@@ -247,6 +247,12 @@ MAX_POOL = [
     Case(MaxPool2d((2, 3), stride=2, padding=(1, 2), dilation=(2, 3), ceil_mode=True), (2, 8, 9, 3)),
     Case(MaxPool2d(2, stride=1, padding=1, dilation=2), (1, 1, 5, 3)),  # no tap of a window need see the image
     Case(MaxPool2d(17, stride=1), (1, 18, 19, 2)),  # an int32 argmax
+    Case(MaxPool2d(3, stride=1, padding=1), (2, 19, 18, 8), "ties"),
+    Case(MaxPool2d(3, stride=2, padding=1), (2, 13, 12, 36)),
+    Case(MaxPool2d(3, stride=2), (3, 20, 21, 12), "nan"),
+    Case(MaxPool2d((2, 5), stride=(3, 2), padding=(0, 2)), (2, 14, 13, 16), "ties"),
+    Case(MaxPool2d(4, stride=2, padding=2), (1, 12, 9, 7)),
+    Case(MaxPool2d(2), (1, 9, 8, 8), "nan"),
     Case(MaxPool2d(2), (4, 32, 32, 33)),
     Case(MaxPool2d(3, stride=2, padding=1), (3, 33, 31, 24), "ties"),
 ]
@@ -296,6 +302,30 @@ BATCH_NORM = [
     Case(BatchNorm(activation="relu"), (8, 48, 48, 8)),
     Case(BatchNorm(), (8, 48, 48, 8), "offset"),
     Case(BatchNorm(affine=False), (4000, 67)),
+    Case(BatchNorm(), (9, 11, 7, 36)),
+    Case(BatchNorm(), (2, 33, 31, 300), "offset"),
+    Case(BatchNorm(activation="relu"), (3, 5, 7, 1), "ties"),
+    Case(BatchNorm(training=False, activation="relu"), (5, 3, 9, 17), "special"),
+    # pooled
+    Case(BatchNorm(activation="relu", pool=MaxPool2d(2)), (2, 8, 6, 4)),
+    Case(BatchNorm(activation="relu", pool=MaxPool2d(2)), (3, 7, 9, 17)),  # the last row and column are not seen
+    Case(BatchNorm(activation="relu", pool=MaxPool2d(2)), (2, 2, 2, 1)),
+    Case(BatchNorm(activation="relu", pool=MaxPool2d(1)), (4, 1, 1, 5)),
+    Case(BatchNorm(pool=MaxPool2d(2)), (2, 6, 6, 8)),
+    Case(BatchNorm(affine=False, activation="relu", pool=MaxPool2d(2)), (1, 6, 7, 33)),
+    Case(BatchNorm(activation="relu", pool=MaxPool2d(3, stride=2, padding=1)), (2, 9, 8, 16)),
+    Case(BatchNorm(activation="relu", pool=MaxPool2d(3, stride=1, padding=1)), (2, 5, 6, 3)),
+    Case(BatchNorm(activation="relu", pool=MIXED_POOL), (2, 8, 7, 20)),
+    Case(BatchNorm(activation="relu", pool=MaxPool2d(2, ceil_mode=True)), (2, 9, 7, 3)),
+    Case(BatchNorm(activation="relu", pool=MaxPool2d(3, stride=2, padding="same")), (2, 7, 8, 3)),
+    Case(BatchNorm(activation="relu", pool=MaxPool2d(17, stride=1)), (1, 18, 17, 2)),  # an int32 argmax
+    Case(BatchNorm(activation="relu", pool=MaxPool2d(2)), (4, 6, 4, 7), "bad channel"),
+    Case(BatchNorm(activation="relu", pool=MaxPool2d(3, stride=2)), (4, 7, 7, 3), "offset"),
+    Case(BatchNorm(affine=False, pool=MaxPool2d(2)), (4, 6, 4, 3), "equal rows"),  # windows of equal values
+    Case(BatchNorm(training=False, activation="relu", pool=MaxPool2d(2)), (1, 6, 8, 5)),
+    Case(BatchNorm(training=False, pool=MaxPool2d(3, stride=2, padding=1)), (2, 7, 6, 4), "special"),
+    Case(BatchNorm(activation="relu", pool=MaxPool2d(2)), (3, 32, 30, 24)),
+    Case(BatchNorm(activation="relu", pool=MaxPool2d(3, stride=2, padding=1)), (3, 33, 31, 20)),
 ]
 ELEMENTWISE = [
     Case(ReLU(), (2, 5, 3, 7)),
@@ -306,6 +336,10 @@ ELEMENTWISE = [
     Case(Add(), (2, 5, 3, 7)),
     Case(Add(), (3, 37), "special"),
     Case(Add(), (4, 63, 61, 9)),
+    Case(Add(activation="relu"), (2, 5, 3, 7)),
+    Case(Add(activation="relu"), (1, 1)),
+    Case(Add(activation="relu"), (3, 37), "special"),
+    Case(Add(activation="relu"), (4, 63, 61, 9), "ties"),
     Case(Flatten(), (2, 5, 3, 7)),
     Case(Flatten(), (1, 1, 1, 1)),
     Case(Flatten(), (3, 11)),

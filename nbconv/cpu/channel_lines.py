@@ -21,7 +21,7 @@ from .vectors import REGISTERS, Vectors, each_pointer, pointers
 VECTORS = 4 if REGISTERS == 32 else 2
 """Vectors of a block."""
 
-LONGEST = 2048
+LONGEST = 128
 """Numbers of a line, of which there may be more only if a pixel has more."""
 
 STRETCH = 8192
@@ -34,12 +34,11 @@ def block_columns(dtype) -> int:
 
 
 def line_width(channels: int, dtype) -> int:
-    """Return the length of a line: whole pixels, and whole blocks where that does not take too many of them."""
-    block = block_columns(dtype)
-    pixels = block // gcd(channels, block)
+    """Return the length of a line: whole pixels, and whole vectors where that does not take too many of them."""
+    pixels = lanes(dtype) // gcd(channels, lanes(dtype))
     if pixels * channels > LONGEST:
-        pixels = max(1, block // channels)
-    return pixels * channels
+        pixels = 1
+    return pixels * channels * max(1, block_columns(dtype) // (pixels * channels))
 
 
 SHARE = 4

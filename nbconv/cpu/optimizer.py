@@ -40,6 +40,16 @@ def _sgd(param, grad, velocity, factors, nesterov):
 
 
 @kernel
+def _descend(param, grad, factors):
+    """Without momentum there is no velocity to keep."""
+    number = param.dtype.type
+    rate, clip, weight_decay = number(factors[0]), number(factors[1]), number(factors[3])
+    for chunk in prange(chunk_count(param.size, GRAIN)):
+        for i in chunk_range(chunk, param.size, GRAIN):
+            param[i] -= rate * (grad[i] * clip + weight_decay * param[i])
+
+
+@kernel
 def _adam(param, grad, exp_avg, exp_avg_sq, factors):
     """``kept`` of the parameter remains (AdamW), or ``decay`` of it joins the gradient (Adam)."""
     number = param.dtype.type
@@ -56,14 +66,19 @@ def _adam(param, grad, exp_avg, exp_avg_sq, factors):
 
 
 def sgd(op, param, grad, hyper, *, out, velocity, scratch):
-    norm, update = build(_norm, grad.size), build(_sgd, 4 * param.size)
+    norm, update, descend = build(_norm, grad.size), build(_sgd, 4 * param.size), build(_descend, 2 * param.size)
     options, piece_squares = (float(op.momentum), float(op.weight_decay)), scratch["piece_squares"]
 
     def run():
         norm(grad, piece_squares, out)
         length = float(out[0])
-        if length < inf:  # neither infinite nor NaN
-            update(param, grad, velocity, (float(hyper[0]), _clip(op, length), *options), op.nesterov)
+        if not length < inf:  # infinite or NaN
+            return
+        factors = float(hyper[0]), _clip(op, length), *options
+        if op.momentum:
+            update(param, grad, velocity, factors, op.nesterov)
+        else:
+            descend(param, grad, factors)
 
     return run
 

@@ -11,6 +11,7 @@ from ..ops.activation import ReLU
 from ..ops.conv import Conv2d
 from ..ops.dropout import Dropout
 from ..ops.linear import Linear
+from ..ops.merge import Add
 from ..ops.norm import BatchNorm
 from ..ops.pool import MaxPool2d
 from .graph import Graph, Node
@@ -79,8 +80,8 @@ def drop_identities(graph: Graph) -> Graph:
 
 
 def fuse_relu(producer: Node, consumer: Node) -> Node | None:
-    """Convolution, linear or batch norm, then ReLU: one kernel."""
-    if type(consumer.op) is not ReLU or not isinstance(producer.op, (Conv2d, Linear, BatchNorm)):
+    """Convolution, linear, batch norm or sum, then ReLU: one kernel."""
+    if type(consumer.op) is not ReLU or not isinstance(producer.op, (Conv2d, Linear, BatchNorm, Add)):
         return None
     if producer.op.activation or getattr(producer.op, "pool", None):
         return None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import ClassVar
 
-from ..errors import ShapeError
+from ..errors import OptionError, ShapeError
 from .base import Layer, Shape
+from .conv import ACTIVATIONS
 from .shapes import samples
 
 
@@ -16,10 +17,21 @@ class Add(Layer):
     """Add two values of the same shape: the joint of a residual block.
 
     ``Add()(y, x)`` maps two (N, C, H, W) to (N, C, H, W). Raises ``ShapeError`` when the graph is built on two shapes
-    that differ: nothing is broadcast.
+    that differ: nothing is broadcast. ``activation`` is set by the engine's rewrites: a ReLU computed in the same kernel.
     """
 
+    activation: str | None = field(default=None, kw_only=True)
+
     inputs: ClassVar = ("x", "other")
+    backward_reads: ClassVar = ("out",)
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.activation not in ACTIVATIONS:
+            raise OptionError(f"activation must be one of {ACTIVATIONS}, got {self.activation!r}")
+
+    def reads_in_backward(self):
+        return ("out",) if self.activation else ()
 
     def out_shape(self, x: Shape, other: Shape) -> Shape:
         if x != other:
@@ -30,7 +42,7 @@ class Add(Layer):
         return samples(x, self)
 
     def flops(self, x: Shape, other: Shape) -> int:
-        return prod(x)
+        return prod(x) * (2 if self.activation else 1)
 
     def elements_moved(self, x: Shape, other: Shape) -> int:
         return 3 * prod(x)

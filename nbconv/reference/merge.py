@@ -2,19 +2,23 @@
 
 import numpy as np
 
+from .activation import gate, rectify
+
 
 def add(op, x, other, *, out):
     def run():
         np.add(x, other, out=out)
+        if op.activation == "relu":
+            out[...] = rectify(out)
 
     return run
 
 
-def add_backward(op, dy, *, dx, dother):
+def add_backward(op, dy, out, *, dx, dother):
     wanted = [gradient for gradient in (dx, dother) if gradient is not None]
 
     def run():
         for gradient in wanted:
-            gradient[...] = dy
+            gradient[...] = gate(dy, out) if op.activation == "relu" else dy
 
     return run

@@ -11,7 +11,7 @@ def sgd(op, param, grad, hyper, *, out, velocity, scratch):
             return
         g = g + op.weight_decay * p
         v = op.momentum * velocity + g
-        velocity[...] = v
+        velocity[...] = v if op.momentum else 0  # nobody would read it
         param[...] = p - lr * (g + op.momentum * v if op.nesterov else v)
 
     return run
