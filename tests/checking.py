@@ -8,8 +8,6 @@ import numpy as np
 from cases import Case, tolerance
 from running import Bound, exact
 
-from nbconv.ops.conv import Conv2d
-
 
 def check_forward(case: Case, device: str, dtype: str) -> None:
     """Assert that a device computes what the reference computes in float64 from the same rounded inputs."""

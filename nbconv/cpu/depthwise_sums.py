@@ -6,7 +6,6 @@ registers along the row. Windows that share pixels (stride 1, no dilation) load 
 
 from __future__ import annotations
 
-from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic

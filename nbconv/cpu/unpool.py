@@ -21,7 +21,6 @@ from .memory import clear
 from .pool_tiles import gather_patch, return_gradient
 from .vector import lanes
 
-
 ROWS = 8
 """Rows of a run at most: the rows of few images are shared by many threads."""
 
