@@ -214,8 +214,11 @@ WINOGRAD = [
     Case(Conv2d(70, 3, padding=1, groups=2), (2, 18, 21, 34)),
     *(case for case in CONV if case.op.has_winograd),
 ]
-CONV = [case._replace(op=replace(case.op, algorithm="direct")) for case in CONV]
-CONV += [case._replace(op=replace(case.op, algorithm="winograd")) for case in WINOGRAD]
+CONV = [
+    case._replace(op=replace(case.op, algorithm=algorithm))
+    for algorithm, cases in (("direct", CONV), ("winograd", WINOGRAD), ("im2col", CONV[::3]))
+    for case in cases
+]
 LINEAR = [
     Case(Linear(10), (8, 64)),
     Case(Linear(1), (1, 1)),

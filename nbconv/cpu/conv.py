@@ -9,13 +9,23 @@ from __future__ import annotations
 from functools import lru_cache
 
 from ..ops.base import Buffer
-from . import algorithms, convolution, depthwise, depthwise_gradient, weight_gradient, winograd, winograd_gradient
+from . import (
+    algorithms,
+    convolution,
+    depthwise,
+    depthwise_gradient,
+    im2col,
+    weight_gradient,
+    winograd,
+    winograd_gradient,
+)
 from .activation import relu_backward
 from .convolution import Convolution
 from .depthwise import Depthwise
 from .depthwise_gradient import DepthwiseGradient
 from .fused_pool import pool_record
 from .geometry import Axis, Channels, forward_axis, gradient_axis
+from .im2col import Folded, Unrolled
 from .packing import bind_prepare, bind_turn
 from .unpool import bind_unpool
 from .weight_gradient import WeightGradient
@@ -26,40 +36,41 @@ from .wrap import bind_unwrap
 
 
 @lru_cache
-def forward_convolution(op, dtype, x_shape) -> Convolution | Depthwise | Winograd:
+def forward_convolution(op, dtype, x_shape) -> Convolution | Depthwise | Winograd | Unrolled:
     """Describe y = conv(x), and what is fused to it."""
-    return _describe(
-        op,
-        dtype,
-        x_shape,
-        op.conv_shape(x_shape),
-        _axes(op, x_shape, forward_axis),
-        circular=op.padding_mode == "circular",
-        relu=op.activation == "relu",
-        pool=pool_record(op.pool, op.conv_shape(x_shape)),
-    )
+    result = op.conv_shape(x_shape)
+    epilogue = {"relu": op.activation == "relu", "pool": pool_record(op.pool, result)}
+    if op.algorithm == "im2col":
+        return im2col.describe_forward(op, dtype, x_shape, **epilogue)
+    axes, circular = _axes(op, x_shape, forward_axis), op.padding_mode == "circular"
+    return _describe(op, dtype, x_shape, result, axes, circular=circular, **epilogue)
 
 
 @lru_cache
-def input_gradient(op, dtype, x_shape) -> Convolution | Depthwise | Winograd:
+def input_gradient(op, dtype, x_shape) -> Convolution | Depthwise | Winograd | Folded:
     """Describe dx as a convolution of dy; where the border is circular, the gradient of x with its border."""
+    if op.algorithm == "im2col":
+        return im2col.describe_input_gradient(op, dtype, x_shape, bordered_shape(op, x_shape))
     axes = _axes(op, x_shape, gradient_axis)
     return _describe(op, dtype, op.conv_shape(x_shape), bordered_shape(op, x_shape), axes)
 
 
 def _describe(op, dtype, source, result, axes, **epilogue) -> Convolution | Depthwise | Winograd:
     """Describe a convolution from one shape to another, by the algorithm that is asked for or faster."""
-    outputs = algorithms.winograd_forward(op, dtype, source, result)
+    outputs, (rows, columns) = algorithms.winograd_forward(op, dtype, source, result), axes
     if outputs:
-        return winograd.describe(dtype, source, *axes, _grouped(op, source[3], result[3]), result, outputs, **epilogue)
+        channels = _grouped(op, source[3], result[3])
+        return winograd.describe(dtype, source, rows, columns, channels, result, outputs, **epilogue)
     channels = Channels.of(op.groups, source[3], result[3])
-    description = convolution.describe(dtype, source, *axes, channels, result, op.kernel_size[1], **epilogue)
-    return depthwise.describe(description, *axes) if depthwise.serves(description) else description
+    description = convolution.describe(dtype, source, rows, columns, channels, result, op.kernel_size[1], **epilogue)
+    return depthwise.describe(description, rows, columns) if depthwise.serves(description) else description
 
 
 @lru_cache
-def special_weight_gradient(op, dtype, x_shape) -> WinogradGradient | DepthwiseGradient | None:
+def special_weight_gradient(op, dtype, x_shape) -> WinogradGradient | DepthwiseGradient | Unrolled | None:
     """Describe dweight by a kernel of its own, or return ``None`` where ``parameter_gradient`` computes it."""
+    if op.algorithm == "im2col":
+        return im2col.describe_weight_gradient(op, dtype, x_shape)
     axes, circular = _axes(op, x_shape, forward_axis), op.padding_mode == "circular"
     outputs = algorithms.winograd_gradient(op, dtype, x_shape, op.conv_shape(x_shape))
     if outputs:
@@ -87,7 +98,7 @@ def parameter_gradient(op, dtype, x_shape, weight=True, bias=True) -> WeightGrad
 
 
 def _grouped(op, source, results) -> Channels:
-    """Return the channels of Winograd's algorithm, to which depthwise is nothing special."""
+    """Return the channels of algorithms to which depthwise is nothing special."""
     return Channels(op.groups, source // op.groups, results // op.groups, False)
 
 
@@ -116,7 +127,13 @@ def prepare(op, weight, bias, *, scratch):
     if "transformed" in scratch:
         channels = _grouped(op, weight.shape[2] * op.groups, op.out_channels)
         return bind_transform(channels, weight, scratch["transformed"], scratch["filters"])
-    channels = Channels.of(op.groups, weight.shape[2] * op.groups, op.out_channels)
+    depth = weight.shape[2]
+    is_plain = op.algorithm == "im2col"
+    channels = (
+        _grouped(op, depth * op.groups, op.out_channels)
+        if is_plain
+        else Channels.of(op.groups, depth * op.groups, op.out_channels)
+    )
     return bind_prepare(channels, weight, bias, scratch["packed"])
 
 
@@ -136,6 +153,10 @@ def _bind(description, source, weight, bias, out, argmax, scratch, *, transposed
         return winograd.bind(
             description, source, weight, transformed, bias, out, argmax, scratch, transposed=transposed
         )
+    if isinstance(description, Unrolled):
+        return im2col.bind_forward(description, source, out, argmax, scratch)
+    if isinstance(description, Folded):
+        return im2col.bind_input_gradient(description, source, out, scratch)
     kernels = depthwise if isinstance(description, Depthwise) else convolution
     return kernels.bind(description, source, scratch["packed"], out, argmax, scratch)
 
@@ -182,13 +203,19 @@ def _parameter_gradient_calls(op, dy, x, dweight, dbias, scratch):
     dtype, calls = str(x.dtype), []
     special = special_weight_gradient(op, dtype, x.shape)
     if special and dweight is not None:
-        kernels = winograd_gradient if isinstance(special, WinogradGradient) else depthwise_gradient
-        calls.append(kernels.bind(special, x, dy, dweight, scratch))
+        calls.append(_bind_weight_gradient(special, x, dy, dweight, scratch))
         dweight = None
     if dweight is not None or dbias is not None:
         sums = parameter_gradient(op, dtype, x.shape, dweight is not None, dbias is not None)
         calls.append(weight_gradient.bind(sums, x, dy, dweight, dbias, scratch))
     return calls
+
+
+def _bind_weight_gradient(special, x, dy, dweight, scratch):
+    if isinstance(special, Unrolled):
+        return im2col.bind_weight_gradient(special, x, dy, dweight, scratch)
+    kernels = winograd_gradient if isinstance(special, WinogradGradient) else depthwise_gradient
+    return kernels.bind(special, x, dy, dweight, scratch)
 
 
 def _input_gradient_calls(op, dy, weight, dx, scratch):
@@ -197,6 +224,11 @@ def _input_gradient_calls(op, dy, weight, dx, scratch):
     if isinstance(description, Winograd):
         filters = scratch["transformed"], scratch["filters"]
         turn = bind_transform(description.channels, weight, *filters, transposed=True)
+    elif isinstance(description, Folded):
+        channels, product = _grouped(op, op.out_channels, dx.shape[3]), description.product
+        matrix = weight.reshape(1, 1, -1, op.out_channels)
+        channels = channels._replace(columns=matrix.shape[2])
+        turn = bind_turn(channels, product.phases, product.taps, matrix, scratch["packed"])
     else:
         channels = Channels.of(op.groups, op.out_channels, dx.shape[3])
         turn = bind_turn(channels, description.phases, description.taps, weight, scratch["packed"])

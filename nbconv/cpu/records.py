@@ -32,6 +32,10 @@ POOL = _record(
     *("kernel_h", "kernel_w", "step_h", "step_w", "pad_top", "pad_left", "dilation_h", "dilation_w"),
 )
 TILES = _record("points", "outputs", "taps", "across")  # of Winograd's tiles, on each axis; and tiles in a row
+WINDOWS = _record(
+    *("height", "width", "channels", "groups", "out_height", "out_width"),  # of x and of y
+    *("kernel_h", "kernel_w", "step_h", "step_w", "pad_top", "pad_left", "dilation_h", "dilation_w", "circular"),
+)
 SUMS = _record(
     *("rows", "wide_rows", "wide_blocks"),  # rows of the weight, of a wide tile; blocks of a group in wide tiles
     *("wide_tiles", "narrow_tiles", "tiles"),  # tiles of a wide block, of a narrow one, of all
