@@ -51,7 +51,9 @@ def longer(x):
     return x.astype(np.longdouble)
 
 
-@pytest.mark.skipif(np.finfo(np.longdouble).nmant <= 52, reason="there is no format longer than float64 to compare with")
+@pytest.mark.skipif(
+    np.finfo(np.longdouble).nmant <= 52, reason="there is no format longer than float64 to compare with"
+)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_error_is_about_one_unit_in_the_last_place(dtype):
     rng, info = np.random.default_rng(0), np.finfo(dtype)
@@ -94,7 +96,9 @@ def test_softmax_of_a_row_touches_nothing_else(dtype):
         powers = np.exp(row - row.max())
         assert largest == row.max()
         assert total == pytest.approx(powers.sum(), rel=1e-6 if dtype == "float32" else 1e-14)
-        np.testing.assert_allclose(out[3 : 3 + count], powers / powers.sum(), rtol=5e-7 if dtype == "float32" else 2e-15)
+        np.testing.assert_allclose(
+            out[3 : 3 + count], powers / powers.sum(), rtol=5e-7 if dtype == "float32" else 2e-15
+        )
         assert (out[:3] == -777).all() and (out[3 + count :] == -777).all()
 
 

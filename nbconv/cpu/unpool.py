@@ -21,7 +21,6 @@ from .memory import clear
 from .pool_tiles import gather_patch, return_gradient
 from .vector import lanes
 
-
 ROWS = 8
 """Rows of a run at most: the rows of few images are shared by many threads."""
 
@@ -61,7 +60,9 @@ def _sights(pool, shape):
     pixel. Steps are those of windows, then of taps, each for rows and for columns.
     """
     (_, *sizes, _), (_, *counts, _), (top, _, left, _) = shape, pool.out_shape(shape), pool.pads(shape)
-    axes = zip(sizes, counts, pool.kernel_size, pool.stride, pool.dilation, (top, left), (ROWS, max(sizes)), strict=True)
+    axes = zip(
+        sizes, counts, pool.kernel_size, pool.stride, pool.dilation, (top, left), (ROWS, max(sizes)), strict=True
+    )
     rows, columns = (np.array(_runs(*axis), np.int64) for axis in axes)
     common = [gcd(stride, dilation) for stride, dilation in zip(pool.stride, pool.dilation, strict=True)]
     steps = [length // c for lengths in (pool.dilation, pool.stride) for length, c in zip(lengths, common, strict=True)]
@@ -74,7 +75,12 @@ def _runs(size, count, kernel, stride, dilation, before, longest):
     for phase in range(min(stride, size)):
         for pixel in range(phase, size, stride):
             window, *sight = _sight(pixel, count, kernel, stride, dilation, before)
-            if pixel > phase and sight == runs[-1][3:] and window == runs[-1][2] + runs[-1][1] and runs[-1][1] < longest:
+            if (
+                pixel > phase
+                and sight == runs[-1][3:]
+                and window == runs[-1][2] + runs[-1][1]
+                and runs[-1][1] < longest
+            ):
                 runs[-1][1] += 1
             else:
                 runs.append([pixel, 1, window, *sight])
@@ -82,7 +88,7 @@ def _runs(size, count, kernel, stride, dilation, before, longest):
 
 
 def _sight(pixel, count, kernel, stride, dilation, before):
-    """Return which windows see a pixel of an axis: the first of them, how many, and the tap with which the first does."""
+    """Return which windows see a pixel of an axis: the first of them, how many, and the tap with which it does."""
     starts = [(pixel + before - tap * dilation, tap) for tap in reversed(range(kernel))]
     seen = [(start // stride, tap) for start, tap in starts if start % stride == 0 and 0 <= start < count * stride]
     return (seen[0][0], len(seen), seen[0][1]) if seen else (0, 0, 0)
@@ -108,7 +114,11 @@ def return_to_winners(pool, sizes, relu, follows_x, dy, out, argmax, scale, x, m
 def return_row(p, n, i, relu, lanes, dy, out, argmax, scale, gradient, add):
     """Return the gradients of one row of windows."""
     size, line, kernel_w, width = p.channels, p.image_width * p.channels, p.kernel_w, p.width
-    step, steps, (first_whole, end_whole) = p.step_w * size, (p.dilation_h * line, p.dilation_w * size), whole_windows(p)
+    step, steps, (first_whole, end_whole) = (
+        p.step_w * size,
+        (p.dilation_h * line, p.dilation_w * size),
+        whole_windows(p),
+    )
     top, place = i * p.step_h - p.pad_top, (n * p.height + i) * width * size
     first = (n * p.image_height + top) * line - p.pad_left * size
     r = taps_inside(top, p.kernel_h, p.dilation_h, p.image_height)
@@ -139,7 +149,8 @@ def gather_from_windows(pool, sizes, rows, columns, steps, relu, follows_x, dy, 
             first, place = start + columns[column, 0] * size, windows + columns[column, 2] * size
             tap = rows[row, 4] * p.kernel_w + columns[column, 4]
             for c in range(0, size, lanes):
+                part = min(lanes, size - c)
                 gather_patch(
-                    dy, out, argmax, relu, scale, c, place + c, count, place_steps, tap, tap_steps, min(lanes, size - c),
+                    dy, out, argmax, relu, scale, c, place + c, count, place_steps, tap, tap_steps, part,
                     gradient, first + c, pixels, pixel_steps, next_place, follows_x,
                 )  # fmt: skip
