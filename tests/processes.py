@@ -14,7 +14,8 @@ from nbconv.ops.pool import MaxPool2d
 def bound(op, shape):
     x = cpu.device.put(np.random.default_rng(0).standard_normal(shape).astype("float32"))
     channels = {name: cpu.device.put(np.ones(shape[-1], "float32")) for name in op.params + op.state}
-    saved = {name: cpu.device.empty(*b) for name, b in op.saved_shapes(shape).items()}
+    saved = dict.fromkeys(op.saved)
+    saved |= {name: cpu.device.empty(*b) for name, b in op.saved_shapes(shape).items()}
     out = cpu.device.empty(op.out_shape(shape), "float32")
     forward_scratch = cpu.SCRATCH.get(type(op), (None, None))[0]
     scratch = {}

@@ -18,9 +18,9 @@ def run_find(images, start, rows, columns, steps, kernel_w, channels, out, argma
 
 
 @njit
-def run_return(dy, out, argmax, relu, start, rows, columns, steps, kernel_w, channels, gradient, overlap):
+def run_return(dy, out, argmax, relu, scale, start, rows, columns, steps, kernel_w, channels, gradient, add):
     return_gradient(
-        dy, out, argmax, 2, relu, start, rows, columns, steps, kernel_w, channels, gradient, overlap
+        dy, out, argmax, 2, relu, scale, 1, start, rows, columns, steps, kernel_w, channels, gradient, add
     )  # fmt: skip
 
 
@@ -66,22 +66,22 @@ def test_winner_and_the_way_back(dtype, argmax_dtype, values):
 
 
 def check_return(corner, rows, columns, steps, channels, out, argmax):
-    """The gradient goes to the winner where ReLU let its value pass, and is added where windows overlap."""
-    dy = np.arange(len(out)).astype(out.dtype) + 1
+    """The gradient, scaled, goes to the winner where ReLU let its value pass, and is added if wanted."""
+    dy, scale = np.arange(len(out)).astype(out.dtype) + 1, 2 + np.arange(len(out)).astype(out.dtype)
     for relu in False, True:
-        for overlap in False, True:
+        for add in False, True:
             gradient = np.full((SIZE, SIZE, channels), GUARD, out.dtype)
             want = gradient.copy()
             window = want[corner[0] + rows[0] : corner[0] + rows[1], corner[1] + columns[0] : corner[1] + columns[1]]
-            if not overlap:
+            if not add:
                 window[...] = 0
             for c in range(channels):
                 r, s = divmod(int(argmax[2 + c]), KERNEL[1])
                 if not (relu and out[2 + c] <= 0):
-                    want[corner[0] + r, corner[1] + s, c] += dy[2 + c]
+                    want[corner[0] + r, corner[1] + s, c] += dy[2 + c] * scale[1 + c]
             start = corner[0] * steps[0] + corner[1] * steps[1]
             flat = gradient.reshape(-1)
-            run_return(dy, out, argmax, relu, start, rows, columns, steps, KERNEL[1], channels, flat, overlap)
+            run_return(dy, out, argmax, relu, scale, start, rows, columns, steps, KERNEL[1], channels, flat, add)
             np.testing.assert_array_equal(gradient, want)
 
 

@@ -7,6 +7,7 @@ from nbconv import Add, BatchNorm, Conv2d, Dropout, Flatten, Input, Linear, MaxP
 from nbconv.engine.graph import chain, trace
 from nbconv.engine.registry import DEVICES
 from nbconv.engine.rewrites import folded_parameters, for_inference, for_training
+from nbconv.errors import OptionError
 
 
 def graph_of(*layers, shape=(3, 8, 8)):
@@ -34,6 +35,36 @@ def test_relu_behind_a_fused_pool_stays():
 def test_batch_norm_relu_and_linear_relu():
     graph = for_training(graph_of(BatchNorm(), ReLU(), Flatten(), Linear(5), ReLU()))
     assert ops(graph) == [BatchNorm(activation="relu"), Flatten(), Linear(5, activation="relu")]
+
+
+def test_batch_norm_relu_pool_is_one_node_in_training():
+    graph = graph_of(Conv2d(4, 3), BatchNorm(), ReLU(), MaxPool2d(2), Flatten(), Linear(2))
+    training, inference = for_training(graph), for_inference(graph)
+    assert ops(training)[:2] == [Conv2d(4, 3), BatchNorm(activation="relu", pool=MaxPool2d(2))]
+    assert [training.nodes[i].layer_index for i in training.steps] == [0, 1, 4, 5]
+    assert [training.nodes[i].name for i in training.steps] == ["0", "1", "4", "5"]
+    assert ops(inference)[0] == Conv2d(4, 3, activation="relu", pool=MaxPool2d(2))
+
+
+def test_batch_norm_without_convolution_is_pooled_at_inference_too():
+    graph = for_inference(graph_of(BatchNorm(), ReLU(), MaxPool2d(3, stride=2, padding=1)))
+    assert ops(graph) == [BatchNorm(activation="relu", pool=MaxPool2d(3, stride=2, padding=1), training=False)]
+
+
+def test_batch_norm_is_not_fused_to_a_dilated_pool():
+    """Its windows may see nothing but border, whose gradient must not count."""
+    dilated = MaxPool2d(2, stride=1, padding=1, dilation=2)
+    assert ops(for_training(graph_of(BatchNorm(), dilated))) == [BatchNorm(), dilated]
+    with pytest.raises(OptionError, match="must have no dilation.*layer of its own"):
+        BatchNorm(pool=dilated)
+
+
+def test_sum_and_relu_are_one_node_with_both_inputs():
+    x = Input((3, 8, 8))
+    y = BatchNorm()(Conv2d(3, 3, padding=1)(x))
+    graph = for_training(trace([x], [ReLU()(Add()(y, x))]))
+    assert ops(graph) == [Conv2d(3, 3, padding=1), BatchNorm(), Add(activation="relu")]
+    assert graph.nodes[-1].inputs == (2, 0)
 
 
 def test_batch_norm_is_folded_for_inference_only():
@@ -85,7 +116,8 @@ def branching(rewrite, device, dtype):
     stem = ReLU()(BatchNorm()(Conv2d(6, 3, padding=1, bias=False)(x)))
     block = BatchNorm(affine=False)(Conv2d(6, 3, padding="same")(ReLU()(stem)))
     joined = MaxPool2d(2)(ReLU()(Add()(block, stem)))
-    pooled = MaxPool2d(2, ceil_mode=True)(ReLU()(Conv2d(5, 3, stride=2, padding=1)(Dropout(0.3)(joined))))
+    normed = MaxPool2d(3, stride=2, padding=1)(ReLU()(BatchNorm()(Conv2d(8, 3, padding=1)(joined))))
+    pooled = MaxPool2d(2, ceil_mode=True)(ReLU()(Conv2d(5, 3, stride=2, padding=1)(Dropout(0.3)(normed))))
     features = ReLU()(Linear(7)(Flatten()(pooled)))
     return Model(x, [Linear(4)(features), joined], device=device, dtype=dtype, seed=3, rewrite=rewrite)
 

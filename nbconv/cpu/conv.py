@@ -1,122 +1,27 @@
-"""Convolution on the CPU: what is computed by which kernel, and in which buffers.
-
-Three kernels do it: ``convolve`` (forward, input gradient), ``sum_products`` (weight, bias gradient) and ``pack``.
-They know nothing of an op: what they are told about strides, borders and groups is worked out when they are bound.
-"""
+"""Convolution on the CPU: calls of its kernels, in order, and the buffers they share."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from ..ops.base import Buffer
-from . import (
-    algorithms,
-    convolution,
-    depthwise,
-    depthwise_gradient,
-    im2col,
-    weight_gradient,
-    winograd,
-    winograd_gradient,
-)
+from . import convolution, depthwise, depthwise_gradient, im2col, weight_gradient, winograd, winograd_gradient
 from .activation import relu_backward
-from .convolution import Convolution
+from .conv_kernels import (
+    bordered_shape,
+    forward_convolution,
+    grouped,
+    input_gradient,
+    parameter_gradient,
+    special_weight_gradient,
+)
 from .depthwise import Depthwise
-from .depthwise_gradient import DepthwiseGradient
-from .fused_pool import pool_record
-from .geometry import Axis, Channels, forward_axis, gradient_axis
-from .im2col import Folded, Unrolled
+from .geometry import Channels
+from .im2col import Folded, Unrolled, UnrolledGradient
 from .packing import bind_prepare, bind_turn
 from .unpool import bind_unpool
-from .weight_gradient import WeightGradient
 from .winograd import Winograd
 from .winograd_gradient import WinogradGradient
 from .winograd_weights import bind_transform
 from .wrap import bind_unwrap
-
-
-@lru_cache
-def forward_convolution(op, dtype, x_shape) -> Convolution | Depthwise | Winograd | Unrolled:
-    """Describe y = conv(x), and what is fused to it."""
-    result = op.conv_shape(x_shape)
-    epilogue = {"relu": op.activation == "relu", "pool": pool_record(op.pool, result)}
-    if op.algorithm == "im2col":
-        return im2col.describe_forward(op, dtype, x_shape, **epilogue)
-    axes, circular = _axes(op, x_shape, forward_axis), op.padding_mode == "circular"
-    return _describe(op, dtype, x_shape, result, axes, circular=circular, **epilogue)
-
-
-@lru_cache
-def input_gradient(op, dtype, x_shape) -> Convolution | Depthwise | Winograd | Folded:
-    """Describe dx as a convolution of dy; where the border is circular, the gradient of x with its border."""
-    if op.algorithm == "im2col":
-        return im2col.describe_input_gradient(op, dtype, x_shape, bordered_shape(op, x_shape))
-    axes = _axes(op, x_shape, gradient_axis)
-    return _describe(op, dtype, op.conv_shape(x_shape), bordered_shape(op, x_shape), axes)
-
-
-def _describe(op, dtype, source, result, axes, **epilogue) -> Convolution | Depthwise | Winograd:
-    """Describe a convolution from one shape to another, by the algorithm that is asked for or faster."""
-    outputs, (rows, columns) = algorithms.winograd_forward(op, dtype, source, result), axes
-    if outputs:
-        channels = _grouped(op, source[3], result[3])
-        return winograd.describe(dtype, source, rows, columns, channels, result, outputs, **epilogue)
-    channels = Channels.of(op.groups, source[3], result[3])
-    description = convolution.describe(dtype, source, rows, columns, channels, result, op.kernel_size[1], **epilogue)
-    return depthwise.describe(description, rows, columns) if depthwise.serves(description) else description
-
-
-@lru_cache
-def special_weight_gradient(op, dtype, x_shape) -> WinogradGradient | DepthwiseGradient | Unrolled | None:
-    """Describe dweight by a kernel of its own, or return ``None`` where ``parameter_gradient`` computes it."""
-    if op.algorithm == "im2col":
-        return im2col.describe_weight_gradient(op, dtype, x_shape)
-    axes, circular = _axes(op, x_shape, forward_axis), op.padding_mode == "circular"
-    outputs = algorithms.winograd_gradient(op, dtype, x_shape, op.conv_shape(x_shape))
-    if outputs:
-        channels = _grouped(op, x_shape[3], op.out_channels)
-        return winograd_gradient.describe(dtype, x_shape, *axes, channels, op.out_channels, outputs, circular=circular)
-    channels = Channels.of(op.groups, x_shape[3], op.out_channels)
-    if channels.depthwise and not circular:
-        return depthwise_gradient.describe(dtype, x_shape, *axes, channels)
-    return None
-
-
-@lru_cache
-def parameter_gradient(op, dtype, x_shape, weight=True, bias=True) -> WeightGradient:
-    """Describe dweight and dbias as sums over pixels, as far as they are wanted."""
-    return weight_gradient.describe(
-        dtype,
-        x_shape,
-        *_axes(op, x_shape, forward_axis),
-        Channels.of(op.groups, x_shape[3], op.out_channels),
-        op.out_channels,
-        circular=op.padding_mode == "circular",
-        weight=weight,
-        bias=bias,
-    )
-
-
-def _grouped(op, source, results) -> Channels:
-    """Return the channels of algorithms to which depthwise is nothing special."""
-    return Channels(op.groups, source // op.groups, results // op.groups, False)
-
-
-def _axes(op, x_shape, axis) -> tuple[Axis, Axis]:
-    """Return rows and columns of the convolution, or of its input gradient."""
-    shape, pads = x_shape, op.pads(x_shape)
-    if axis is gradient_axis and op.padding_mode == "circular":
-        shape, pads = bordered_shape(op, x_shape), (0, 0, 0, 0)
-    sizes = zip(shape[1:3], op.kernel_size, op.stride, pads[::2], op.dilation, op.conv_shape(x_shape)[1:3], strict=True)
-    rows, columns = (axis(*numbers) for numbers in sizes)
-    return rows, columns
-
-
-def bordered_shape(op, x_shape):
-    """Return the shape of x, with its border if that is circular."""
-    n, h, w, c = x_shape
-    top, bottom, left, right = op.pads(x_shape) if op.padding_mode == "circular" else (0, 0, 0, 0)
-    return n, h + top + bottom, w + left + right, c
 
 
 def prepared_shapes(op, dtype, x_shape):
@@ -124,16 +29,10 @@ def prepared_shapes(op, dtype, x_shape):
 
 
 def prepare(op, weight, bias, *, scratch):
+    sizes = op, weight.shape[2] * op.groups, op.out_channels
     if "transformed" in scratch:
-        channels = _grouped(op, weight.shape[2] * op.groups, op.out_channels)
-        return bind_transform(channels, weight, scratch["transformed"], scratch["filters"])
-    depth = weight.shape[2]
-    is_plain = op.algorithm == "im2col"
-    channels = (
-        _grouped(op, depth * op.groups, op.out_channels)
-        if is_plain
-        else Channels.of(op.groups, depth * op.groups, op.out_channels)
-    )
+        return bind_transform(grouped(*sizes), weight, scratch["transformed"], scratch["filters"])
+    channels = grouped(*sizes) if op.algorithm == "im2col" else Channels.of(op.groups, *sizes[1:])
     return bind_prepare(channels, weight, bias, scratch["packed"])
 
 
@@ -212,7 +111,7 @@ def _parameter_gradient_calls(op, dy, x, dweight, dbias, scratch):
 
 
 def _bind_weight_gradient(special, x, dy, dweight, scratch):
-    if isinstance(special, Unrolled):
+    if isinstance(special, UnrolledGradient):
         return im2col.bind_weight_gradient(special, x, dy, dweight, scratch)
     kernels = winograd_gradient if isinstance(special, WinogradGradient) else depthwise_gradient
     return kernels.bind(special, x, dy, dweight, scratch)
@@ -221,16 +120,20 @@ def _bind_weight_gradient(special, x, dy, dweight, scratch):
 def _input_gradient_calls(op, dy, weight, dx, scratch):
     target = scratch["bordered"] if op.padding_mode == "circular" else dx
     description = input_gradient(op, str(dx.dtype), dx.shape)
-    if isinstance(description, Winograd):
-        filters = scratch["transformed"], scratch["filters"]
-        turn = bind_transform(description.channels, weight, *filters, transposed=True)
-    elif isinstance(description, Folded):
-        channels, product = _grouped(op, op.out_channels, dx.shape[3]), description.product
-        matrix = weight.reshape(1, 1, -1, op.out_channels)
-        channels = channels._replace(columns=matrix.shape[2])
-        turn = bind_turn(channels, product.phases, product.taps, matrix, scratch["packed"])
-    else:
-        channels = Channels.of(op.groups, op.out_channels, dx.shape[3])
-        turn = bind_turn(channels, description.phases, description.taps, weight, scratch["packed"])
+    turn = _bind_turn(description, op, weight, scratch)
     calls = [turn, _bind(description, dy, weight, None, target, None, scratch, transposed=True)]
     return calls if target is dx else [*calls, bind_unwrap(target, op.pads(dx.shape), dx)]
+
+
+def _bind_turn(description, op, weight, scratch):
+    """Return the call that prepares the weight for the input gradient: columns are input channels."""
+    sizes = op, op.out_channels, weight.shape[2] * op.groups
+    if isinstance(description, Winograd):
+        return bind_transform(grouped(*sizes), weight, scratch["transformed"], scratch["filters"], transposed=True)
+    if isinstance(description, Folded):
+        matrix, description = weight.reshape(1, 1, -1, op.out_channels), description.product
+        channels = grouped(*sizes)._replace(columns=matrix.shape[2])
+        return bind_turn(channels, description.phases, description.taps, matrix, scratch["packed"])
+    return bind_turn(
+        Channels.of(op.groups, *sizes[1:]), description.phases, description.taps, weight, scratch["packed"]
+    )

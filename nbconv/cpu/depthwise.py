@@ -20,7 +20,7 @@ from .geometry import Axis, AxisPhase
 from .microkernel import CHAIN
 
 LATTICE = np.dtype([(name, np.int64) for name in ("taps", "origin", "spacing", "first", "end")])
-"""On one axis, window i of a phase reads pixel i * step + origin + t * spacing through tap t; first, end: those inside."""
+"""On one axis, window i of a phase reads pixel i * step + origin + t * spacing by tap t; first, end: those inside."""
 
 
 class Depthwise(NamedTuple):

@@ -1,7 +1,7 @@
 """The weight gradient of depthwise convolution: products of rows of x and of dy, added up channel by channel.
 
-Nothing is copied: a tap that sees border has no product. Rows of pixels are cut into a number of *pieces* that depends on
-shapes only; each has partial sums of its own, which are added in order.
+Nothing is copied: a tap that sees border has no product. Rows of pixels are cut into a number of *pieces* that depends
+on shapes only; each has partial sums of its own, which are added in order.
 """
 
 from __future__ import annotations

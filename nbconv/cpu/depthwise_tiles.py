@@ -100,7 +100,7 @@ def _row(pixels, group, source, packed, out, new=None):
 
         def fetch(window_at):
             """Ask for the pixels that only the next row will read: it comes when they have arrived."""
-            for p in range(pixels):
+            for _ in range(pixels):
                 v.prefetch(window_at)
                 if group == 1:
                     v.prefetch(v.at(window_at, steps[1]))

@@ -1,7 +1,7 @@
 """The exponential function of vectors, and the softmax of one row of numbers.
 
-exp(x) = 2^n * exp(r) with n the integer next to x / ln 2, so that |r| <= ln 2 / 2, where Taylor's polynomial is exact to
-less than a unit in the last place with few terms. ln 2 is the sum of two numbers, of which n times the first is exact.
+exp(x) = 2^n * exp(r) with n the integer next to x / ln 2, so that |r| <= ln 2 / 2, where few terms of Taylor's series
+do. ln 2 is the sum of two numbers, of which n times the first is exact.
 """
 
 from __future__ import annotations
@@ -64,7 +64,10 @@ def exponential(v: Vectors, vector):
 
 
 def _nearest_integer(v, vector):
-    """Return the integers next to numbers, in 32 bits; of NaN, any. (Adding and subtracting 2^23 would be regrouped.)"""
+    """Return the integers next to numbers, in 32 bits; of NaN, any.
+
+    To add and subtract 2^23 would be quicker, but a compiler that may regroup sums takes it away.
+    """
     builder, zero = v.builder, v.all_lanes(0.0)
     half = builder.select(builder.fcmp_ordered("<", vector, zero), v.all_lanes(-0.5), v.all_lanes(0.5))
     number = builder.select(builder.fcmp_ordered("ord", vector, vector), builder.fadd(vector, half), zero)

@@ -61,6 +61,11 @@ def forward_axis(size, kernel, stride, pad, dilation, count) -> Axis:
     return Axis(size, pad, stride, span(kernel, dilation), count, [AxisPhase(0, count, 0, 1, taps)])
 
 
+def each_pixel(size) -> Axis:
+    """Return an axis of windows of one pixel: a matrix product is a convolution with these."""
+    return forward_axis(size, 1, 1, 0, 1, size)
+
+
 def gradient_axis(size, kernel, stride, pad, dilation, count) -> Axis:
     """Return the same axis of its input gradient: windows over ``count`` pixels of dy that give ``size`` pixels of dx.
 

@@ -19,22 +19,13 @@ from . import convolution, weight_gradient
 from .chunks import build
 from .compile import helper, kernel
 from .convolution import Convolution
-from .geometry import Channels, forward_axis
+from .geometry import Axis, Channels, each_pixel
 from .records import WINDOWS, one
 from .weight_gradient import WeightGradient
 
 
 class Unrolled(NamedTuple):
-    """A product with the matrix of windows over x, forward or for the weight's gradient."""
-
-    windows: np.ndarray
-    product: Convolution | WeightGradient
-    weights: dict[str, Buffer]
-    scratch: dict[str, Buffer]
-
-
-class Folded(NamedTuple):
-    """A product that gives the gradient of the matrix, whose rows are added up to dx."""
+    """The product of the matrix of windows with the weight."""
 
     windows: np.ndarray
     product: Convolution
@@ -42,10 +33,28 @@ class Folded(NamedTuple):
     scratch: dict[str, Buffer]
 
 
+class Folded(NamedTuple):
+    """The product that gives the gradient of the matrix, whose rows are added up to dx."""
+
+    windows: np.ndarray
+    product: Convolution
+    weights: dict[str, Buffer]
+    scratch: dict[str, Buffer]
+
+
+class UnrolledGradient(NamedTuple):
+    """The product of the matrix of windows with dy."""
+
+    windows: np.ndarray
+    product: WeightGradient
+    scratch: dict[str, Buffer]
+
+
 def describe_forward(op, dtype, x_shape, **epilogue) -> Unrolled:
     """Return what computes y, and the pool behind it."""
     matrix, channels = _matrix(op, x_shape)
-    product = convolution.describe(dtype, matrix, *_each_pixel(matrix), channels, op.conv_shape(x_shape), 1, **epilogue)
+    axes, result = _axes(matrix), op.conv_shape(x_shape)
+    product = convolution.describe(dtype, matrix, *axes, channels, result, kernel_w=1, **epilogue)
     scratch = {"matrix": Buffer(matrix, dtype), **product.scratch}
     return Unrolled(_windows(op, x_shape, matrix, op.pads(x_shape)), product, product.weights, scratch)
 
@@ -54,18 +63,19 @@ def describe_input_gradient(op, dtype, x_shape, dx_shape) -> Folded:
     """Return what computes dx, of ``dx_shape``: that of x, or of x with a circular border."""
     matrix, (groups, depth, columns, _) = _matrix(op, x_shape)
     channels, dy_shape = Channels(groups, columns, depth, False), op.conv_shape(x_shape)
-    product = convolution.describe(dtype, dy_shape, *_each_pixel(dy_shape), channels, matrix, 1)
+    product = convolution.describe(dtype, dy_shape, *_axes(matrix), channels, matrix, kernel_w=1)
     pads = (0, 0, 0, 0) if op.padding_mode == "circular" else op.pads(x_shape)
     scratch = {"matrix_gradient": Buffer(matrix, dtype), **product.scratch}
     return Folded(_windows(op, dx_shape, matrix, pads), product, product.weights, scratch)
 
 
-def describe_weight_gradient(op, dtype, x_shape) -> Unrolled:
+def describe_weight_gradient(op, dtype, x_shape) -> UnrolledGradient:
     """Return what computes dweight."""
     matrix, channels = _matrix(op, x_shape)
-    product = weight_gradient.describe(dtype, matrix, *_each_pixel(matrix), channels, op.out_channels, bias=False)
+    product = weight_gradient.describe(dtype, matrix, *_axes(matrix), channels, op.out_channels, bias=False)
     own = {f"matrix_{name}": buffer for name, buffer in product.scratch.items()}
-    return Unrolled(_windows(op, x_shape, matrix, op.pads(x_shape)), product, {}, {"matrix": Buffer(matrix, dtype), **own})
+    windows = _windows(op, x_shape, matrix, op.pads(x_shape))
+    return UnrolledGradient(windows, product, {"matrix": Buffer(matrix, dtype), **own})
 
 
 def _matrix(op, x_shape):
@@ -75,9 +85,9 @@ def _matrix(op, x_shape):
     return (n, height, width, row), Channels(op.groups, row // op.groups, op.out_channels // op.groups, False)
 
 
-def _each_pixel(shape):
-    """Return the axes of a convolution with windows of one pixel."""
-    return [forward_axis(size, 1, 1, 0, 1, size) for size in shape[1:3]]
+def _axes(matrix) -> tuple[Axis, Axis]:
+    """Return the axes of a product with the matrix, as of a convolution."""
+    return each_pixel(matrix[1]), each_pixel(matrix[2])
 
 
 def _windows(op, x_shape, y_shape, pads):
@@ -104,7 +114,7 @@ def bind_input_gradient(d: Folded, dy, dx, scratch):
     return _in_order(multiply, add)
 
 
-def bind_weight_gradient(d: Unrolled, x, dy, dweight, scratch):
+def bind_weight_gradient(d: UnrolledGradient, x, dy, dweight, scratch):
     """Return the call that computes dweight."""
     own = {name: scratch[f"matrix_{name}"] for name in d.product.scratch}
     multiply = weight_gradient.bind(d.product, scratch["matrix"], dy, dweight, None, own)

@@ -22,7 +22,7 @@ ROWS = (REGISTERS - 4) // 2
 """Rows of a tile: with two vectors of sums each they leave registers for two vectors of columns and a number."""
 
 NARROW_ROWS = 9
-"""Rows of a tile of sums of one vector: a filter of 3 x 3 taps leaves none empty, and each keeps its address at hand."""
+"""Rows of a tile of sums of one vector: filters of 3 x 3 taps leave none empty, and each keeps its address at hand."""
 
 EVEN_ROWS = 8 if REGISTERS == 32 else 4
 """Rows of a tile of sums of two vectors where rows are channels: powers of two, mostly."""

@@ -228,22 +228,28 @@ def _repeat(maps, channels):
 
 def batch_norm(op, x, weight, bias, running_mean, running_var, *, out, mean, inv_std, argmax, winners, scratch):
     measure = _bind_measure(op, x, running_mean, running_var, mean, scratch)
-    channels = x.shape[-1]
     weight, bias = _or_constant(weight, 1, x), _or_constant(bias, 0, x)
-    variance, maps, eps, relu = scratch["variance"], tuple(scratch["maps"]), float(op.eps), op.activation == "relu"
-    if op.pool:
-        apply, record = build(_normalize_and_pool, 4 * x.size), pool_record(op.pool, x.shape)
-        operands = flat(x), record, len(x), lanes(x.dtype), maps, relu, flat(out), flat(argmax), flat(winners)
-    else:
-        apply = build(_normalize, 2 * x.size)
-        operands = flat(x), _piece(x.size, maps[0].size), block_columns(x.dtype), maps, relu, flat(out)
+    variance, maps, eps = scratch["variance"], tuple(scratch["maps"]), float(op.eps)
+    apply = _bind_map(op, x, maps, out, argmax, winners)
 
     def run():
         measure()
         _forward_map(mean, variance, eps, weight, bias, inv_std, maps)
-        apply(*operands)
+        apply()
 
     return run
+
+
+def _bind_map(op, x, maps, out, argmax, winners):
+    """Return the call that computes the output from x and the maps, pooled where a pool is fused."""
+    relu = op.activation == "relu"
+    if not op.pool:
+        normalize, piece, block = build(_normalize, 2 * x.size), _piece(x.size, maps[0].size), block_columns(x.dtype)
+        x, out = flat(x), flat(out)
+        return lambda: normalize(x, piece, block, maps, relu, out)
+    call, record = build(_normalize_and_pool, 4 * x.size), pool_record(op.pool, x.shape)
+    operands = flat(x), record, len(x), lanes(x.dtype), maps, relu, flat(out), flat(argmax), flat(winners)
+    return lambda: call(*operands)
 
 
 def _bind_measure(op, x, running_mean, running_var, mean, scratch):
@@ -264,10 +270,10 @@ def _bind_measure(op, x, running_mean, running_var, mean, scratch):
 
 def batch_norm_backward(op, dy, x, weight, out, mean, inv_std, argmax, winners, *, dx, dweight, dbias, scratch):
     channels, n, relu = x.shape[-1], x.size // x.shape[-1], op.activation == "relu"
-    dweight, dbias = (np.empty(channels) if gradient is None else gradient for gradient in (dweight, dbias))
+    dweight, dbias = (np.empty(channels, x.dtype) if gradient is None else gradient for gradient in (dweight, dbias))
     maps, totals, sums = tuple(scratch["maps"]), tuple(scratch["totals"]), scratch["sums"]
     seen, weight = winners if op.pool else x, _or_constant(weight, 1, x)
-    gate = out if relu else dy  # not looked at
+    gate = out if relu else dy  # an array that is not looked at
     add_up, piece, block = build(_sum_gradients, 3 * seen.size), _piece(seen.size, maps[0].size), block_columns(x.dtype)
     operands = flat(dy), flat(seen), flat(gate), relu, piece, block, mean, maps[0], sums
 
@@ -289,8 +295,8 @@ def batch_norm_backward(op, dy, x, weight, out, mean, inv_std, argmax, winners, 
 def _bind_input_gradient(op, dy, x, gate, argmax, maps, dx):
     relu, (centre, scale, slope, shift) = op.activation == "relu", maps
     if op.pool:
-        through_statistics = (x, (centre, slope, shift)) if op.training else (None, None)
-        return bind_return(op.pool, relu, dy, gate, argmax, scale, *through_statistics, dx)
+        seen, below = (x, (centre, slope, shift)) if op.training else (None, None)
+        return bind_return(op.pool, relu, dy, gate, argmax, scale, seen, below, dx)
     call, piece, block = build(_input_gradient, 3 * x.size), _piece(x.size, centre.size), block_columns(x.dtype)
     operands = flat(dy), flat(x), flat(gate), relu, op.training, piece, block, maps, flat(dx)
     return lambda: call(*operands)

@@ -111,7 +111,7 @@ def _first_largest(v, window, read, on_win=None):
         if on_win:
             on_win(offset, wins)
 
-    _visit_taps(builder, *window, visit)
+    _visit_taps(builder, window, visit)
     return best, winner
 
 
@@ -151,7 +151,7 @@ def return_gradient(
                     v.set(share, v.add(v.load(pixel, masks), v.get(share)))
                 v.store(v.get(share), pixel, masks)
 
-            _visit_taps(builder, start, *window, visit)
+            _visit_taps(builder, (start, *window), visit)
 
         _for_channels(context, builder, dy.dtype, channels, give_back)
         return context.get_dummy_value()
@@ -286,8 +286,9 @@ def _both(builder, pair):
     return [builder.extract_value(pair, i) for i in range(2)]
 
 
-def _visit_taps(builder, start, rows, columns, steps, kernel_w, visit):
+def _visit_taps(builder, window, visit):
     """Write ``visit(offset, position, is_first)`` for each tap in the image, in scan order."""
+    start, rows, columns, steps, kernel_w = window
     (first_row, end_row), (first_column, end_column), (row_step, column_step) = (
         _both(builder, pair) for pair in (rows, columns, steps)
     )

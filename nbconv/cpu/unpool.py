@@ -88,7 +88,7 @@ def _runs(size, count, kernel, stride, dilation, before, longest):
 
 
 def _sight(pixel, count, kernel, stride, dilation, before):
-    """Return which windows see a pixel of an axis: the first of them, how many, and the tap with which the first does."""
+    """Return which windows see a pixel of an axis: the first of them, how many, and the tap with which it does."""
     starts = [(pixel + before - tap * dilation, tap) for tap in reversed(range(kernel))]
     seen = [(start // stride, tap) for start, tap in starts if start % stride == 0 and 0 <= start < count * stride]
     return (seen[0][0], len(seen), seen[0][1]) if seen else (0, 0, 0)
@@ -149,7 +149,8 @@ def gather_from_windows(pool, sizes, rows, columns, steps, relu, follows_x, dy, 
             first, place = start + columns[column, 0] * size, windows + columns[column, 2] * size
             tap = rows[row, 4] * p.kernel_w + columns[column, 4]
             for c in range(0, size, lanes):
+                part = min(lanes, size - c)
                 gather_patch(
-                    dy, out, argmax, relu, scale, c, place + c, count, place_steps, tap, tap_steps, min(lanes, size - c),
+                    dy, out, argmax, relu, scale, c, place + c, count, place_steps, tap, tap_steps, part,
                     gradient, first + c, pixels, pixel_steps, next_place, follows_x,
                 )  # fmt: skip

@@ -17,7 +17,7 @@ from numba import prange
 from ..ops.base import Buffer
 from .compile import helper, kernel, serial
 from .convolution import SERIAL_BELOW, first_channel, share
-from .geometry import Axis, Channels, forward_axis
+from .geometry import Axis, Channels, each_pixel
 from .memory import clear, odd_lines
 from .microkernel import EVEN_ROWS, NARROW_ROWS, ROWS, even_sum, narrow_sum
 from .records import TILES, geometry_record, one
@@ -61,8 +61,8 @@ def describe(dtype, source, rows: Axis, columns: Axis, channels: Channels, filte
     geometry = geometry_record(dtype, source, rows, columns, channels, filters)
     geometry["circular"], geometry["copied"] = circular, True
     geometry["strip_width"] = across * outputs + rows.reach - 1
-    pixels = (forward_axis(axis.count, 1, 1, 0, 1, axis.count) for axis in (rows, columns))
-    gradient = geometry_record(dtype, (source[0], rows.count, columns.count, filters), *pixels, channels, filters)
+    height, width = each_pixel(rows.count), each_pixel(columns.count)
+    gradient = geometry_record(dtype, (source[0], rows.count, columns.count, filters), height, width, channels, filters)
     gradient["copied"], gradient["strip_width"] = True, across * outputs
 
     down = -(-rows.count // outputs)

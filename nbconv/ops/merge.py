@@ -17,7 +17,7 @@ class Add(Layer):
     """Add two values of the same shape: the joint of a residual block.
 
     ``Add()(y, x)`` maps two (N, C, H, W) to (N, C, H, W). Raises ``ShapeError`` when the graph is built on two shapes
-    that differ: nothing is broadcast. ``activation`` is set by the engine's rewrites: a ReLU computed in the same kernel.
+    that differ: nothing is broadcast. ``activation`` is set by the engine's rewrites: a ReLU in the same kernel.
     """
 
     activation: str | None = field(default=None, kw_only=True)
