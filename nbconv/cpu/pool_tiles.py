@@ -7,6 +7,7 @@ Those with r from ``rows[0]`` to ``rows[1]`` and s from ``columns[0]`` to ``colu
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from itertools import product
 
 from llvmlite import ir
@@ -185,18 +186,18 @@ def gather_patch(
         def gather(v, masks):
             factor = v.load(v.at(scale_at, at), masks)
 
-            def gather_pixel(point, visit_windows):
+            def gather_pixel(point, visit_windows, gated):
                 windows, pixel = _move(builder, place, point, next_place), _move(builder, first, point, pixel_steps)
-                total, value = v.variables(v.zeros()), v.variables()
+                total = v.variables(v.zeros())
 
                 def visit(*step):
                     window = _move(builder, windows, step, place_steps)
                     position = builder.sub(tap, _move(builder, ir.Constant(tap.type, 0), step, tap_steps))
-                    v.set(value, v.load(v.at(dy_at, window), masks))
-                    with builder.if_then(relu):
-                        v.set(value, v.where_positive(v.get(value), v.load(v.at(out_at, window), masks), v.zeros()))
+                    value = v.load(v.at(dy_at, window), masks)
                     won = v.equal_integers(v.at(argmax_at, window), builder.trunc(position, _POSITION), masks)
-                    v.set(total, v.add(v.get(total), v.choose(won, v.get(value), v.zeros())))
+                    if gated:
+                        value = v.where_positive(value, v.load(v.at(out_at, window), masks), v.zeros())
+                    v.set(total, v.add(v.get(total), v.choose(won, value, v.zeros())))
 
                 visit_windows(visit)
                 v.set(total, v.multiply(v.get(total), factor))
@@ -204,7 +205,10 @@ def gather_patch(
                     v.set(total, v.add(v.get(total), v.load(v.at(gradient_at, pixel), masks)))
                 v.store(v.get(total), v.at(gradient_at, pixel), masks)
 
-            _for_counts(builder, count, pixels, gather_pixel)
+            with builder.if_else(relu) as (yes, no):
+                for branch, gated in (yes, True), (no, False):
+                    with branch:
+                        _for_counts(builder, count, pixels, partial(gather_pixel, gated=gated))
 
         _for_channels(context, builder, dy.dtype, channels, gather)
         return context.get_dummy_value()
