@@ -70,7 +70,7 @@ def multiply(x, weight, bias, relu, width, out):
             rows = min(CHAIN, depth - k)
             for n in range(samples):
                 start = n * columns + first
-                add_rows(x, n * depth + k, weight, k * columns + first, (1, columns), (rows, size), out, start)
+                add_rows(x, n * depth + k, weight, k * columns + first, (1, columns), (rows, size), True, out, start)
         if relu:
             for n in range(samples):
                 rectify(out, n * columns + first, size)
@@ -109,12 +109,11 @@ def multiply_outer(x, dy, shape, lanes, dweight):
     depth, columns = shape
     size = len(dy) // columns, columns
     for piece in prange(chunk_count(depth, ROWS)):
-        clear(dweight, piece * ROWS * columns, min(ROWS, depth - piece * ROWS) * columns)
         for k in range(piece * ROWS, min(depth, (piece + 1) * ROWS)):
             if columns <= lanes:
-                add_short_rows(x, k, dy, 0, (depth, columns), size, dweight, k * columns)
+                add_short_rows(x, k, dy, 0, (depth, columns), size, False, dweight, k * columns)
             else:
-                add_rows(x, k, dy, 0, (depth, columns), size, dweight, k * columns)
+                add_rows(x, k, dy, 0, (depth, columns), size, False, dweight, k * columns)
 
 
 @kernel

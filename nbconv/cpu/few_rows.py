@@ -21,14 +21,14 @@ _PAIR = types.UniTuple(types.intp, 2)
 
 
 @intrinsic
-def add_rows(typingctx, weights, start, matrix, first, steps, size, sums, place):
+def add_rows(typingctx, weights, start, matrix, first, steps, size, onto, sums, place):
     """Add rows of a matrix with weights to sums; see ``_add_rows``."""
     return _add_rows(VECTORS, weights, matrix, sums)
 
 
 @intrinsic
-def add_short_rows(typingctx, weights, start, matrix, first, steps, size, sums, place):
-    """Do it for columns that fill no more than a vector, or any number; see ``_add_rows``."""
+def add_short_rows(typingctx, weights, start, matrix, first, steps, size, onto, sums, place):
+    """The same for few columns, which are taken a vector at a time; see ``_add_rows``."""
     return _add_rows(1, weights, matrix, sums)
 
 
@@ -40,20 +40,22 @@ def dot_rows(typingctx, weights, start, matrix, first, step, size, sums, place):
 
 @intrinsic
 def dot_short_rows(typingctx, weights, start, matrix, first, step, size, sums, place):
-    """Do it for columns that fill no more than a vector, or any number; see ``_dot_rows``."""
+    """The same for few columns, which are taken a vector at a time; see ``_dot_rows``."""
     return _dot_rows(1, weights, matrix, sums)
 
 
 def _add_rows(vectors, weights, matrix, sums):
     """Return signature and code; k runs over size[0] rows, j over size[1] columns::
 
-    sums[place + j] += sum over k of weights[start + k * steps[0]] * matrix[first + k * steps[1] + j]
+        sums[place + j] += sum over k of weights[start + k * steps[0]] * matrix[first + k * steps[1] + j]
+
+    Where ``onto`` is false, sums are written and not read.
     """
     integer = types.intp
-    signature = types.void(weights, integer, matrix, integer, _PAIR, _PAIR, sums, integer)
+    signature = types.void(weights, integer, matrix, integer, _PAIR, _PAIR, types.boolean, sums, integer)
 
     def generate(context, builder, signature, arguments):
-        weights_at, start, matrix_at, first, steps, size, sums_at, place = pointers(
+        weights_at, start, matrix_at, first, steps, size, onto, sums_at, place = pointers(
             context, builder, signature, arguments
         )
         (weight_step, row_step), (depth, columns) = (cgutils.unpack_tuple(builder, pair) for pair in (steps, size))
@@ -68,7 +70,9 @@ def _add_rows(vectors, weights, matrix, sums):
                     values = v.load(v.at(block_at, builder.mul(row.index, row_step)), masks)
                     v.set(total, v.multiply_add(weight, values, v.get(total)))
                 at = v.at(sums_at, column)
-                v.store(v.add(v.load(at, masks), v.get(total)), at, masks)
+                with builder.if_then(onto):
+                    v.set(total, v.add(v.load(at, masks), v.get(total)))
+                v.store(v.get(total), at, masks)
 
             v.either(count, add)
         return context.get_dummy_value()
