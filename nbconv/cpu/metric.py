@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import prange
 
-from .chunks import build, flat, rows
+from .chunks import GRAIN, build, flat, rows
 from .compile import helper, kernel
 
 
 @kernel
-def _accuracy(x, labels, out):
-    right = 0  # whole numbers: their sum does not depend on the order
-    for r in prange(labels.size):
-        right += _is_right(x, r, labels[r])
+def _accuracy(x, labels, piece_rows, piece_right, out):
+    for p in prange(piece_right.size):
+        piece_right[p] = 0
+        for r in range(p * piece_rows, min(labels.size, (p + 1) * piece_rows)):
+            piece_right[p] += _is_right(x, r, labels[r])
+    right = 0
+    for p in range(piece_right.size):
+        right += piece_right[p]
     out[0] = right / labels.size
 
 
@@ -30,8 +35,10 @@ def _is_right(x, r, label):
 
 def accuracy(op, x, labels, *, out):
     call, x, labels = build(_accuracy, x.size), rows(x), flat(labels)
+    piece_rows = max(1, GRAIN // x.shape[1])
+    piece_right = np.empty(-(-labels.size // piece_rows), np.int64)
 
     def run():
-        call(x, labels, out)
+        call(x, labels, piece_rows, piece_right, out)
 
     return run
