@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..ops.base import Buffer
-from . import convolution, depthwise, depthwise_gradient, im2col, weight_gradient, winograd, winograd_gradient
+from . import convolution, depthwise, depthwise_gradient, im2col, planar, weight_gradient, winograd, winograd_gradient
 from .activation import relu_backward
 from .conv_kernels import (
     bordered_shape,
@@ -13,10 +13,12 @@ from .conv_kernels import (
     parameter_gradient,
     special_weight_gradient,
 )
+from .convolution import Convolution
 from .depthwise import Depthwise
 from .geometry import Channels
 from .im2col import Folded, Unrolled, UnrolledGradient
 from .packing import bind_prepare, bind_turn
+from .planar import Planar
 from .unpool import bind_unpool
 from .winograd import Winograd
 from .winograd_gradient import WinogradGradient
@@ -56,7 +58,7 @@ def _bind(description, source, weight, bias, out, argmax, scratch, *, transposed
         return im2col.bind_forward(description, source, out, argmax, scratch)
     if isinstance(description, Folded):
         return im2col.bind_input_gradient(description, source, out, scratch)
-    kernels = depthwise if isinstance(description, Depthwise) else convolution
+    kernels = {Convolution: convolution, Depthwise: depthwise, Planar: planar}[type(description)]
     return kernels.bind(description, source, scratch["packed"], out, argmax, scratch)
 
 

@@ -14,6 +14,7 @@ from . import (
     depthwise,
     depthwise_gradient,
     im2col,
+    planar,
     weight_gradient,
     winograd,
     winograd_gradient,
@@ -24,13 +25,14 @@ from .depthwise_gradient import DepthwiseGradient
 from .fused_pool import pool_record
 from .geometry import Axis, Channels, forward_axis, gradient_axis
 from .im2col import Folded, Unrolled, UnrolledGradient
+from .planar import Planar
 from .weight_gradient import WeightGradient
 from .winograd import Winograd
 from .winograd_gradient import WinogradGradient
 
 
 @lru_cache
-def forward_convolution(op, dtype, x_shape) -> Convolution | Depthwise | Winograd | Unrolled:
+def forward_convolution(op, dtype, x_shape) -> Convolution | Depthwise | Planar | Winograd | Unrolled:
     """Describe y = conv(x), and what is fused to it."""
     result = op.conv_shape(x_shape)
     epilogue = {"relu": op.activation == "relu", "pool": pool_record(op.pool, result)}
@@ -41,7 +43,7 @@ def forward_convolution(op, dtype, x_shape) -> Convolution | Depthwise | Winogra
 
 
 @lru_cache
-def input_gradient(op, dtype, x_shape) -> Convolution | Depthwise | Winograd | Folded:
+def input_gradient(op, dtype, x_shape) -> Convolution | Depthwise | Planar | Winograd | Folded:
     """Describe dx as a convolution of dy; where the border is circular, the gradient of x with its border."""
     if op.algorithm == "im2col":
         return im2col.describe_input_gradient(op, dtype, x_shape, bordered_shape(op, x_shape))
@@ -49,7 +51,7 @@ def input_gradient(op, dtype, x_shape) -> Convolution | Depthwise | Winograd | F
     return _describe(op, dtype, op.conv_shape(x_shape), bordered_shape(op, x_shape), axes)
 
 
-def _describe(op, dtype, source, result, axes, **epilogue) -> Convolution | Depthwise | Winograd:
+def _describe(op, dtype, source, result, axes, **epilogue) -> Convolution | Depthwise | Planar | Winograd:
     """Describe a convolution from one shape to another, by the algorithm that is asked for or faster."""
     outputs, (rows, columns) = algorithms.winograd_forward(op, dtype, source, result), axes
     if outputs:
@@ -57,7 +59,9 @@ def _describe(op, dtype, source, result, axes, **epilogue) -> Convolution | Dept
         return winograd.describe(dtype, source, rows, columns, channels, result, outputs, **epilogue)
     channels = Channels.of(op.groups, source[3], result[3])
     description = convolution.describe(dtype, source, rows, columns, channels, result, op.kernel_size[1], **epilogue)
-    return depthwise.describe(description, rows, columns) if depthwise.serves(description) else description
+    if depthwise.serves(description):
+        return depthwise.describe(description, rows, columns)
+    return planar.describe(description, dtype) if planar.serves(description) else description
 
 
 @lru_cache

@@ -239,6 +239,15 @@ class Vectors:
         number = number if element.width == 32 else self.builder.trunc(number, element)
         return self.builder.icmp_unsigned("==", row, self.all_lanes(number, element))
 
+    def sum_all(self, row):
+        """Return the sum of all numbers of a row."""
+        total = row[0]
+        for vector in row[1:]:
+            total = self.builder.fadd(total, vector)
+        kind = f"llvm.vector.reduce.fadd.{_name(self.type)}"
+        reduce = self._declare(kind, self.type.element, [self.type.element, self.type])
+        return self.builder.call(reduce, [ir.Constant(self.type.element, 0.0), total], fastmath=("reassoc",))
+
     def subtract(self, left, right):
         return [self.builder.fsub(a, b) for a, b in zip(left, right, strict=True)]
 

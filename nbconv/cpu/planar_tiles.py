@@ -1,0 +1,130 @@
+"""Register tiles for few columns of results, written as LLVM IR: lanes run over pixels, in planes of one channel each.
+
+Where results have too few channels to fill a vector, vectors of pixels do: a step loads some vectors of neighbouring
+pixels of one channel, and each weight that applies to them goes to all lanes. Between images, where the channels of a
+pixel lie together, and planes stand transposes of blocks.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from .vectors import INTEGER, REGISTERS, Vectors, pointers
+
+MOST_VECTORS = 12
+"""Vectors of pixels of a tile at most."""
+
+_PAIR = types.UniTuple(types.intp, 2)
+
+
+def tile_vectors(columns):
+    """Return how many vectors of pixels a tile of so many columns has: their sums fill the registers, but for a few."""
+    return min(MOST_VECTORS, (REGISTERS - 2 - columns) // columns)
+
+
+@intrinsic
+def four_columns(typingctx, planes, pixel, offsets, some, packed, weights, results, place, onto, relu):
+    """Compute four columns of results; see ``_tile``."""
+    return _tile(4, planes, offsets, packed, results)
+
+
+@intrinsic
+def three_columns(typingctx, planes, pixel, offsets, some, packed, weights, results, place, onto, relu):
+    """Compute three columns of results; see ``_tile``."""
+    return _tile(3, planes, offsets, packed, results)
+
+
+@intrinsic
+def one_column(typingctx, planes, pixel, offsets, some, packed, weights, results, place, onto, relu):
+    """Compute one column of results; see ``_tile``."""
+    return _tile(1, planes, offsets, packed, results)
+
+
+def _tile(columns, planes, offsets, packed, results):
+    """Return signature and code of a tile; p runs over ``tile_vectors(columns)`` vectors of pixels, j over columns::
+
+        value[j, p] = packed[weights[0] + j]
+                    + sum over k from some[0] to some[1] of
+                      planes[pixel + offsets[k] + p] * packed[weights[0] + (1 + k) * weights[1] + j]
+        results[place[0] + j * place[1] + p] = value[j, p], or its ReLU
+
+    ``onto`` what is in the results, and not the bias in row 0 of the packed panel, the sum is added where that is true.
+    """
+    integer, flag = types.intp, types.boolean
+    signature = types.void(planes, integer, offsets, _PAIR, packed, _PAIR, results, _PAIR, flag, flag)
+
+    def generate(context, builder, signature, arguments):
+        planes_at, pixel, offsets_at, some, packed_at, weights, results_at, place, onto, relu = pointers(
+            context, builder, signature, arguments
+        )
+        some, weights, place = (cgutils.unpack_tuple(builder, pair) for pair in (some, weights, place))
+        v, one = Vectors(context, builder, planes.dtype, tile_vectors(columns)), Vectors(context, builder, planes.dtype)
+        planes_at, packed_at = v.at(planes_at, pixel), v.at(packed_at, weights[0])
+        targets = [v.at(results_at, v.steps(place[0], place[1], j)) for j in range(columns)]
+        values = [v.variables(v.broadcast(v.at(packed_at, j))) for j in range(columns)]
+        with builder.if_then(onto):
+            for value in values:
+                v.set(value, v.zeros())
+        with cgutils.for_range(builder, some[1], start=some[0]) as product:
+            k = product.index
+            offset = builder.sext(v.element(offsets_at, k), INTEGER)
+            row_at = v.at(packed_at, builder.mul(builder.add(k, v.integer(1)), weights[1]))
+            numbers = [v.broadcast(v.at(row_at, j))[0] for j in range(columns)]
+            at = v.at(planes_at, offset)
+            for p in range(v.count):
+                seen = one.load(v.at(at, p * v.lanes))
+                for value, number in zip(values, numbers, strict=True):
+                    v.add_product([value[p]], seen, [number])
+        with builder.if_then(onto):
+            for value, target in zip(values, targets, strict=True):
+                v.set(value, v.add(v.load(target), v.get(value)))
+        floor = v.floor(relu)
+        for value, target in zip(values, targets, strict=True):
+            v.store(v.at_least(v.get(value), floor), target)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def transpose_block(typingctx, source, start, step, size, target, place, target_step):
+    """Copy a block of size[0] rows and size[1] columns, each at most a vector, as its transpose.
+
+    Rows of the source lie ``step`` elements apart, those of the target ``target_step``.
+    """
+    integer = types.intp
+    signature = types.void(source, integer, integer, _PAIR, target, integer, integer)
+
+    def generate(context, builder, signature, arguments):
+        source_at, start, step, size, target_at, place, target_step = pointers(context, builder, signature, arguments)
+        rows, columns = cgutils.unpack_tuple(builder, size)
+        v = Vectors(context, builder, source.dtype)
+        source_at, target_at = v.at(source_at, start), v.at(target_at, place)
+        block = []
+        read, write = v.masks(columns), v.masks(rows)
+        for i in range(v.lanes):
+            row = builder.select(builder.icmp_signed("<", v.integer(i), rows), v.integer(i), v.integer(0))
+            block += v.load(v.at(source_at, builder.mul(row, step)), read)
+        for j, vector in enumerate(_transposed(v, block)):
+            with builder.if_then(builder.icmp_signed("<", v.integer(j), columns)):
+                v.store([vector], v.at(target_at, builder.mul(target_step, v.integer(j))), write)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+def _transposed(v, block):
+    """Return the transpose of a square of vectors: each round interleaves the upper half with the lower."""
+    half = v.lanes // 2
+    number = ir.IntType(32)
+    low, high = (
+        ir.Constant(ir.VectorType(number, v.lanes), [first + i // 2 + i % 2 * v.lanes for i in range(v.lanes)])
+        for first in (0, half)
+    )
+    for _ in range(v.lanes.bit_length() - 1):
+        pairs = zip(block[:half], block[half:], strict=True)
+        block = [v.builder.shuffle_vector(upper, lower, order) for upper, lower in pairs for order in (low, high)]
+    return block
