@@ -268,22 +268,20 @@ def _for_channels(context, builder, dtype, channels, write_code):
 
     Where pixels lie closer than a vector is long, one that is masked would have to wait for the store before it.
     """
-    whole, half, quarter = (Vectors(context, builder, dtype, parts=parts) for parts in (1, 2, 4))
+    whole = Vectors(context, builder, dtype)
 
-    def fills(v):
-        return builder.icmp_signed("==", channels, v.integer(v.lanes))
+    def choose(parts):
+        if not parts:
+            write_code(whole, whole.masks(channels))
+            return
+        v = Vectors(context, builder, dtype, parts=parts[0])
+        with builder.if_else(builder.icmp_signed("==", channels, v.integer(v.lanes))) as (yes, no):
+            with yes:
+                write_code(v, None)
+            with no:
+                choose(parts[1:])
 
-    with builder.if_else(fills(whole)) as (yes, no):
-        with yes:
-            write_code(whole, None)
-        with no, builder.if_else(fills(half)) as (is_half, is_part):
-            with is_half:
-                write_code(half, None)
-            with is_part, builder.if_else(fills(quarter)) as (is_quarter, is_other):
-                with is_quarter:
-                    write_code(quarter, None)
-                with is_other:
-                    write_code(whole, whole.masks(channels))
+    choose([parts for parts in (1, 2, 4) if parts <= whole.lanes])
 
 
 def _both(builder, pair):
