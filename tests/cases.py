@@ -200,6 +200,14 @@ CONV = [
     Case(Conv2d(24, 3, stride=2, padding=1), (3, 29, 31, 12)),
     Case(Conv2d(16, 5, padding=2, groups=2), (2, 24, 24, 8)),
     Case(Conv2d(48, 3, padding=1, groups=48), (3, 24, 25, 48)),
+    Case(Conv2d(20, 3, stride=2, padding=1, groups=20, activation="relu"), (3, 33, 37, 20)),
+    Case(Conv2d(17, (5, 7), padding=(2, 3), groups=17), (2, 19, 26, 17)),
+    Case(Conv2d(33, (3, 4), dilation=(2, 3), padding=(2, 5), groups=33), (2, 17, 29, 33)),
+    Case(Conv2d(5, 12, padding=6, groups=5), (1, 16, 18, 5)),  # sums of more taps than one chain
+    Case(Conv2d(3, 3, padding=(2, 0, 1, 2)), (3, 37, 41, 20)),  # few filters: lanes are pixels
+    Case(Conv2d(10, (3, 2), padding=1, groups=2, activation="relu"), (2, 40, 33, 12)),
+    Case(Conv2d(24, 4, stride=(2, 3), padding=1), (3, 38, 39, 7)),
+    Case(Conv2d(6, 3, dilation=9, padding=9), (2, 20, 21, 17)),  # windows reach far
     Case(Conv2d(16, 3, padding=1, padding_mode="circular"), (2, 30, 30, 16)),
 ]
 WINOGRAD = [
@@ -229,6 +237,9 @@ LINEAR = [
     Case(Linear(40, activation="relu"), (13, 19)),
     Case(Linear(5, bias=False, activation="relu"), (3, 8)),
     Case(Linear(3, activation="relu"), (4, 6), "nan"),
+    Case(Linear(130), (3, 257)),
+    Case(Linear(70, activation="relu"), (8, 300)),
+    Case(Linear(2100), (2, 5)),
     Case(Linear(10), (64, 1152)),
     Case(Linear(130), (70, 257)),
 ]

@@ -53,15 +53,15 @@ def input_gradient(op, dtype, x_shape) -> Convolution | Depthwise | Planar | Win
 
 def _describe(op, dtype, source, result, axes, **epilogue) -> Convolution | Depthwise | Planar | Winograd:
     """Describe a convolution from one shape to another, by the algorithm that is asked for or faster."""
-    outputs, (rows, columns) = algorithms.winograd_forward(op, dtype, source, result), axes
+    channels, (rows, columns) = Channels.of(op.groups, source[3], result[3]), axes
+    description = convolution.describe(dtype, source, rows, columns, channels, result, op.kernel_size[1], **epilogue)
+    if planar.serves(description) and op.algorithm != "winograd":
+        return planar.describe(description, dtype)
+    outputs = algorithms.winograd_forward(op, dtype, source, result)
     if outputs:
         channels = grouped(op, source[3], result[3])
         return winograd.describe(dtype, source, rows, columns, channels, result, outputs, **epilogue)
-    channels = Channels.of(op.groups, source[3], result[3])
-    description = convolution.describe(dtype, source, rows, columns, channels, result, op.kernel_size[1], **epilogue)
-    if depthwise.serves(description):
-        return depthwise.describe(description, rows, columns)
-    return planar.describe(description, dtype) if planar.serves(description) else description
+    return depthwise.describe(description, rows, columns) if depthwise.serves(description) else description
 
 
 @lru_cache

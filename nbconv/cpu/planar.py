@@ -49,11 +49,11 @@ class Planar(NamedTuple):
 def serves(c: Convolution) -> bool:
     """Tell whether this kernel can compute a convolution, and faster: at most half of a vector of columns in a group.
 
-    Windows must be one pixel apart, the border zeros, and no pool behind it.
+    Windows must be one pixel apart, the border zeros, and no pool behind it. To see one pixel is not worth the copy.
     """
     g = c.geometry[0]
     dense = g["step_h"] == g["step_w"] == 1 and not g["circular"] and not c.pool[0]["fused"]
-    return bool(dense and not g["depthwise"] and 2 * g["columns"] <= g["lanes"])
+    return bool(dense and not g["depthwise"] and 2 * g["columns"] <= g["lanes"] and c.phases["taps"].max() > 1)
 
 
 def describe(c: Convolution, dtype) -> Planar:

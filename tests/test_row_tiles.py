@@ -1,0 +1,134 @@
+"""Products with a few rows, and tiles over planes of pixels, against plain loops; nothing is touched beyond them."""
+
+import numpy as np
+import pytest
+from numba import njit
+
+from nbconv.cpu import few_rows, planar_tiles
+from nbconv.cpu.vector import lanes
+
+GUARD = -777.0
+DTYPES = ["float32", "float64"]
+
+
+@njit
+def add(weights, matrix, steps, size, onto, sums):
+    few_rows.add_rows(weights, 1, matrix, 2, steps, size, onto, sums, 3)
+
+
+@njit
+def add_short(weights, matrix, steps, size, onto, sums):
+    few_rows.add_short_rows(weights, 1, matrix, 2, steps, size, onto, sums, 3)
+
+
+@njit
+def dot(weights, matrix, step, size, sums):
+    few_rows.dot_rows(weights, 1, matrix, 2, step, size, sums, 3)
+
+
+@njit
+def dot_short(weights, matrix, step, size, sums):
+    few_rows.dot_short_rows(weights, 1, matrix, 2, step, size, sums, 3)
+
+
+@njit
+def four(planes, offsets, some, packed, weights, results, place, onto, relu):
+    planar_tiles.four_columns(planes, 5, offsets, some, packed, weights, results, place, onto, relu)
+
+
+@njit
+def three(planes, offsets, some, packed, weights, results, place, onto, relu):
+    planar_tiles.three_columns(planes, 5, offsets, some, packed, weights, results, place, onto, relu)
+
+
+@njit
+def one(planes, offsets, some, packed, weights, results, place, onto, relu):
+    planar_tiles.one_column(planes, 5, offsets, some, packed, weights, results, place, onto, relu)
+
+
+@njit
+def transpose(source, step, size, target, target_step):
+    planar_tiles.transpose_block(source, 1, step, size, target, 2, target_step)
+
+
+@pytest.mark.parametrize("onto", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("call", [add, add_short])
+def test_add_rows(call, dtype, onto):
+    """What lies between rows of the matrix is NaN: only columns are read."""
+    rng, depth = np.random.default_rng(0), 5
+    weights = rng.standard_normal(1 + 3 * depth).astype(dtype)
+    for columns in range(1, 4 * lanes(dtype) + 3):
+        rows, step = rng.standard_normal((depth, columns)).astype(dtype), columns + 2
+        matrix = np.full(2 + depth * step, np.nan, dtype)
+        sums = np.full(3 + columns + 4, GUARD, dtype)
+        sums[3:-4] = rng.standard_normal(columns) if onto else np.nan
+        want = (sums[3:-4] if onto else 0) + weights[1::3][:depth].astype("float64") @ rows
+        for k, row in enumerate(rows):
+            matrix[2 + k * step : 2 + k * step + columns] = row
+        call(weights, matrix, (3, step), (depth, columns), onto, sums)
+        np.testing.assert_allclose(sums[3:-4], want, rtol=0, atol=40 * np.finfo(dtype).eps)
+        assert (sums[:3] == GUARD).all() and (sums[-4:] == GUARD).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("call", [dot, dot_short])
+def test_dot_rows(call, dtype):
+    rng, depth = np.random.default_rng(0), 5
+    for columns in range(1, 4 * lanes(dtype) + 3):
+        rows, step = rng.standard_normal((depth, columns)).astype(dtype), columns + 2
+        weights = np.concatenate([[np.nan], rng.standard_normal(columns), [np.nan]]).astype(dtype)
+        matrix = np.full(2 + depth * step, np.nan, dtype)
+        for k, row in enumerate(rows):
+            matrix[2 + k * step : 2 + k * step + columns] = row
+        sums = np.full(3 + depth + 4, GUARD, dtype)
+        sums[3:-4] = rng.standard_normal(depth)
+        want = sums[3:-4] + rows.astype("float64") @ weights[1:-1]
+        call(weights, matrix, step, (depth, columns), sums)
+        np.testing.assert_allclose(sums[3:-4], want, rtol=0, atol=200 * np.finfo(dtype).eps)
+        assert (sums[:3] == GUARD).all() and (sums[-4:] == GUARD).all()
+
+
+@pytest.mark.parametrize("onto", [False, True])
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("call, columns", [(four, 4), (three, 3), (one, 1)])
+def test_columns_of_pixels(call, columns, dtype, relu, onto):
+    rng, pixels, products, width = np.random.default_rng(0), planar_tiles.tile_vectors(columns) * lanes(dtype), 9, 7
+    offsets = rng.integers(0, 50, products).astype(np.int32)
+    planes = rng.standard_normal(5 + 50 + pixels).astype(dtype)
+    packed = rng.standard_normal((1 + products, width)).astype(dtype)
+    plane = pixels + 3
+    results = np.full(2 + columns * plane, GUARD, dtype)
+    want = results.astype("float64")
+    for j in range(columns):
+        here = slice(2 + j * plane, 2 + j * plane + pixels)
+        results[here] = rng.standard_normal(pixels) if onto else np.nan
+        want[here] = results[here] if onto else packed[0, 1 + j]
+        for k in range(2, products):
+            at = 5 + offsets[k]
+            want[here] += planes[at : at + pixels].astype("float64") * packed[1 + k, 1 + j]
+        want[here] = np.maximum(want[here], 0) if relu else want[here]
+    call(planes, offsets, (2, products), packed.reshape(-1), (1, width), results, (2, plane), onto, relu)
+    np.testing.assert_allclose(results, want, rtol=0, atol=60 * np.finfo(dtype).eps)
+    np.testing.assert_array_equal(results == GUARD, want == GUARD)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_transpose_of_every_size(dtype):
+    most = lanes(dtype)
+    for rows in range(1, most + 1):
+        for columns in range(1, most + 1):
+            block = np.arange(rows * columns, dtype=dtype).reshape(rows, columns)
+            source = np.full((rows, columns + 1), np.nan, dtype)
+            source[:, :-1] = block
+            target, want = (np.full(2 + columns * (rows + 2), GUARD, dtype) for _ in range(2))
+            want[2:].reshape(columns, rows + 2)[:, :rows] = block.T
+            transpose(
+                np.concatenate([[np.nan], source.reshape(-1)]).astype(dtype),
+                columns + 1,
+                (rows, columns),
+                target,
+                rows + 2,
+            )
+            np.testing.assert_array_equal(target, want)
