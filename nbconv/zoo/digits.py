@@ -1,15 +1,15 @@
-"""Nets with names: each is a function that builds one, untrained."""
+"""A small net for the handwritten digits."""
 
 from __future__ import annotations
 
-from .model import Sequential
-from .ops.activation import ReLU
-from .ops.conv import Conv2d
-from .ops.dropout import Dropout
-from .ops.linear import Linear
-from .ops.norm import BatchNorm
-from .ops.pool import MaxPool2d
-from .ops.reshape import Flatten
+from ..model import Sequential
+from ..ops.activation import ReLU
+from ..ops.conv import Conv2d
+from ..ops.dropout import Dropout
+from ..ops.linear import Linear
+from ..ops.norm import BatchNorm
+from ..ops.pool import MaxPool2d
+from ..ops.reshape import Flatten
 
 
 def digits_net(**options) -> Sequential:
