@@ -14,6 +14,7 @@ from .io import cache
 from .model import Model, Sequential, load
 from .ops.activation import ReLU
 from .ops.conv import Conv2d
+from .ops.conv_transpose import ConvTranspose2d
 from .ops.dropout import Dropout
 from .ops.linear import Linear
 from .ops.loss import CrossEntropy
@@ -23,6 +24,8 @@ from .ops.norm import BatchNorm
 from .ops.optimizer import SGD, Adam, AdamW
 from .ops.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from .ops.reshape import Flatten
+from .ops.resize import Pad2d, Upsample
+from .ops.sequence import AvgPool1d, Conv1d, GlobalAvgPool1d, MaxPool1d
 from .train import callbacks, initializers, schedules
 
 __version__ = "0.1.0"
@@ -33,19 +36,26 @@ __all__ = [
     "Adam",
     "AdamW",
     "Add",
+    "AvgPool1d",
     "AvgPool2d",
     "BatchNorm",
+    "Conv1d",
     "Conv2d",
+    "ConvTranspose2d",
     "CrossEntropy",
     "Dropout",
     "Flatten",
+    "GlobalAvgPool1d",
     "GlobalAvgPool2d",
     "Input",
     "Linear",
+    "MaxPool1d",
     "MaxPool2d",
     "Model",
+    "Pad2d",
     "ReLU",
     "Sequential",
+    "Upsample",
     "cache",
     "callbacks",
     "data",

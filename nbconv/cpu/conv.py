@@ -15,6 +15,7 @@ from .conv_kernels import (
 )
 from .convolution import Convolution
 from .depthwise import Depthwise
+from .flip import bind_flip, flipped_weight, in_order
 from .geometry import Channels
 from .im2col import Folded, Unrolled, UnrolledGradient
 from .packing import bind_prepare, bind_turn
@@ -27,10 +28,17 @@ from .wrap import bind_unwrap
 
 
 def prepared_shapes(op, dtype, x_shape):
-    return forward_convolution(op, dtype, x_shape).weights
+    return {**forward_convolution(op, dtype, x_shape).weights, **flipped_weight(op, dtype, x_shape)}
 
 
 def prepare(op, weight, bias, *, scratch):
+    if not op.flip:
+        return _bind_pack(op, weight, bias, scratch)
+    flipped = scratch["flipped"]
+    return in_order([bind_flip(weight, flipped), _bind_pack(op, flipped, bias, scratch)])
+
+
+def _bind_pack(op, weight, bias, scratch):
     sizes = op, weight.shape[2] * op.groups, op.out_channels
     if "transformed" in scratch:
         return bind_transform(grouped(*sizes), weight, scratch["transformed"], scratch["filters"])
@@ -44,10 +52,10 @@ def forward_scratch(op, dtype, x_shape):
 
 def conv2d(op, x, weight, bias, *, out, argmax, scratch):
     description = forward_convolution(op, str(x.dtype), x.shape)
-    return _bind(description, x, weight, bias, out, argmax, scratch)
+    return bind_kernel(description, x, scratch.get("flipped", weight), bias, out, argmax, scratch)
 
 
-def _bind(description, source, weight, bias, out, argmax, scratch, *, transposed=False):
+def bind_kernel(description, source, weight, bias, out, argmax, scratch, *, transposed=False):
     """Return the call of the kernel that a description is for; the weights are prepared."""
     if isinstance(description, Winograd):
         transformed = scratch["transformed"]
@@ -66,7 +74,9 @@ def backward_scratch(op, dtype, x_shape):
     dx = input_gradient(op, dtype, x_shape)
     special = special_weight_gradient(op, dtype, x_shape)
     sums = parameter_gradient(op, dtype, x_shape, weight=special is None)
-    buffers = _union(dx.weights, dx.scratch, special.scratch if special else {}, sums.scratch)
+    buffers = union(dx.weights, dx.scratch, special.scratch if special else {}, sums.scratch)
+    for name in "flipped", "flipped_gradient":
+        buffers |= flipped_weight(op, dtype, x_shape, name)
     if op.activation or op.pool:
         buffers["gradient"] = Buffer(op.conv_shape(x_shape), dtype)
     if op.padding_mode == "circular":
@@ -74,11 +84,11 @@ def backward_scratch(op, dtype, x_shape):
     return buffers
 
 
-def _union(*parts: dict) -> dict:
+def union(*parts: dict) -> dict:
     """Return all buffers; parts that use one name for two of them would write over each other."""
-    union = {name: buffer for part in parts for name, buffer in part.items()}
-    assert len(union) == sum(map(len, parts)), [list(part) for part in parts]
-    return union
+    buffers = {name: buffer for part in parts for name, buffer in part.items()}
+    assert len(buffers) == sum(map(len, parts)), [list(part) for part in parts]
+    return buffers
 
 
 def conv2d_backward(op, dy, x, weight, out, argmax, *, dx, dweight, dbias, scratch):
@@ -89,18 +99,19 @@ def conv2d_backward(op, dy, x, weight, out, argmax, *, dx, dweight, dbias, scrat
     elif op.activation:
         dy, before = scratch["gradient"], dy
         calls.append(relu_backward(None, before, out, dx=dy))
-    calls += _parameter_gradient_calls(op, dy, x, dweight, dbias, scratch)
+    of_filters = scratch["flipped_gradient"] if op.flip and dweight is not None else dweight
+    calls += parameter_gradient_calls(op, dy, x, of_filters, dbias, scratch)
+    if of_filters is not dweight:
+        calls.append(bind_flip(of_filters, dweight))
     if dx is not None:
-        calls += _input_gradient_calls(op, dy, weight, dx, scratch)
-
-    def run():
-        for call in calls:
-            call()
-
-    return run
+        if op.flip:
+            calls.append(bind_flip(weight, scratch["flipped"]))
+        calls += _input_gradient_calls(op, dy, scratch.get("flipped", weight), dx, scratch)
+    return in_order(calls)
 
 
-def _parameter_gradient_calls(op, dy, x, dweight, dbias, scratch):
+def parameter_gradient_calls(op, dy, x, dweight, dbias, scratch):
+    """Return the calls that compute the gradients that are wanted, ``dweight`` and ``dbias``."""
     dtype, calls = str(x.dtype), []
     special = special_weight_gradient(op, dtype, x.shape)
     if special and dweight is not None:
@@ -122,13 +133,13 @@ def _bind_weight_gradient(special, x, dy, dweight, scratch):
 def _input_gradient_calls(op, dy, weight, dx, scratch):
     target = scratch["bordered"] if op.padding_mode == "circular" else dx
     description = input_gradient(op, str(dx.dtype), dx.shape)
-    turn = _bind_turn(description, op, weight, scratch)
-    calls = [turn, _bind(description, dy, weight, None, target, None, scratch, transposed=True)]
+    turn = bind_turned(description, op, weight, None, scratch)
+    calls = [turn, bind_kernel(description, dy, weight, None, target, None, scratch, transposed=True)]
     return calls if target is dx else [*calls, bind_unwrap(target, op.pads(dx.shape), dx)]
 
 
-def _bind_turn(description, op, weight, scratch):
-    """Return the call that prepares the weight for the input gradient: columns are input channels."""
+def bind_turned(description, op, weight, bias, scratch):
+    """Return the call that prepares the weight for the input gradient: columns are input channels, as are biases."""
     sizes = op, op.out_channels, weight.shape[2] * op.groups
     if isinstance(description, Winograd):
         return bind_transform(grouped(*sizes), weight, scratch["transformed"], scratch["filters"], transposed=True)
@@ -137,5 +148,5 @@ def _bind_turn(description, op, weight, scratch):
         channels = grouped(*sizes)._replace(columns=matrix.shape[2])
         return bind_turn(channels, description.phases, description.taps, matrix, scratch["packed"])
     return bind_turn(
-        Channels.of(op.groups, *sizes[1:]), description.phases, description.taps, weight, scratch["packed"]
+        Channels.of(op.groups, *sizes[1:]), description.phases, description.taps, weight, scratch["packed"], bias
     )

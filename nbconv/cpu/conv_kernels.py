@@ -43,12 +43,15 @@ def forward_convolution(op, dtype, x_shape) -> Convolution | Depthwise | Planar 
 
 
 @lru_cache
-def input_gradient(op, dtype, x_shape) -> Convolution | Depthwise | Planar | Winograd | Folded:
-    """Describe dx as a convolution of dy; where the border is circular, the gradient of x with its border."""
+def input_gradient(op, dtype, x_shape, relu=False) -> Convolution | Depthwise | Planar | Winograd | Folded:
+    """Describe dx as a convolution of dy; where the border is circular, the gradient of x with its border.
+
+    ``relu`` applies to the result, where it is that of a transposed convolution.
+    """
     if op.algorithm == "im2col":
         return im2col.describe_input_gradient(op, dtype, x_shape, bordered_shape(op, x_shape))
     axes = _axes(op, x_shape, gradient_axis)
-    return _describe(op, dtype, op.conv_shape(x_shape), bordered_shape(op, x_shape), axes)
+    return _describe(op, dtype, op.conv_shape(x_shape), bordered_shape(op, x_shape), axes, relu=relu)
 
 
 def _describe(op, dtype, source, result, axes, **epilogue) -> Convolution | Depthwise | Planar | Winograd:

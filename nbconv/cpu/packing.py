@@ -30,9 +30,9 @@ def bind_prepare(channels, weight, bias, packed):
     )
 
 
-def bind_turn(channels, phases, taps, weight, packed):
+def bind_turn(channels, phases, taps, weight, packed, bias=None):
     """Return the call that packs a weight for the phases of the input gradient: columns are input channels."""
-    return _bind(channels, phases, taps, weight, None, packed, transposed=True)
+    return _bind(channels, phases, taps, weight, bias, packed, transposed=True)
 
 
 def _bind(channels, phases, taps, weight, bias, packed, *, transposed):

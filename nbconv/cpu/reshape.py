@@ -50,12 +50,12 @@ def transpose(source, target):
 def flatten(op, x, *, out):
     if x.ndim == 2:
         return copy(x, out)
-    n, height, width, channels = x.shape
-    return transpose(x.reshape(n, height * width, channels), out.reshape(n, channels, height * width))
+    n, channels = len(x), x.shape[-1]
+    return transpose(x.reshape(n, -1, channels), out.reshape(n, channels, -1))
 
 
 def flatten_backward(op, dy, *, dx):
     if dx.ndim == 2:
         return copy(dy, dx)
-    n, height, width, channels = dx.shape
-    return transpose(dy.reshape(n, channels, height * width), dx.reshape(n, height * width, channels))
+    n, channels = len(dx), dx.shape[-1]
+    return transpose(dy.reshape(n, channels, -1), dx.reshape(n, -1, channels))

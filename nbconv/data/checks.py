@@ -77,7 +77,7 @@ def _dtype_mend(x: np.ndarray, name: str) -> str:
 
 def _shape_message(got: Shape, sample: Shape, name: str, data_format: str) -> str:
     wanted = ", ".join(map(str, ("N", *sample)))
-    layout = f' (data_format="{data_format}")' if len(sample) == 3 else ""
+    layout = f' (data_format="{data_format}")' if len(sample) > 1 else ""
     hint = _shape_hint(got, sample, name, data_format)
     return f"{name} must have shape ({wanted}){layout}, got {got}" + (f"; {hint}" if hint else "")
 
@@ -85,21 +85,21 @@ def _shape_message(got: Shape, sample: Shape, name: str, data_format: str) -> st
 def _shape_hint(got: Shape, sample: Shape, name: str, data_format: str) -> str:
     if got == sample:
         return f"this is one sample without a batch axis: use {name}[None]"
-    if len(sample) != 3:
-        flat = len(sample) == 1 and len(got) > 2 and np.prod(got[1:]) == sample[0]
+    if len(sample) == 1:
+        flat = len(got) > 2 and np.prod(got[1:]) == sample[0]
         return f"use {name}.reshape(len({name}), -1)" if flat else ""
     first = data_format == "NCHW"
-    other = (*sample[1:], sample[0]) if first else (sample[2], *sample[:2])
-    pixels = sample[1:] if first else sample[:2]
-    if got[1:] == other:
+    channels, pixels = (sample[0], sample[1:]) if first else (sample[-1], sample[:-1])
+    if got[1:] == ((*pixels, channels) if first else (channels, *pixels)):
         return (
             f'these look like channels {"last" if first else "first"}: use data_format="{"NHWC" if first else "NCHW"}"'
         )
-    if sample[0 if first else 2] == 1 and got[-2:] == pixels:
-        if len(got) == 3:
+    if channels == 1 and got[-len(pixels) :] == pixels:
+        if len(got) == len(sample):
             return f"the channel axis is missing: use {name}[{':, None' if first else '..., None'}]"
-        if len(got) == 2:
-            return f"this is one image: use {name}[{'None, None' if first else 'None, ..., None'}]"
+        if got == pixels:
+            kind = "image" if len(pixels) == 2 else "sequence"
+            return f"this is one {kind}: use {name}[{'None, None' if first else 'None, ..., None'}]"
     if len(got) == 2 and got[1] == np.prod(sample):
         return f"these are flat: use {name}.reshape(-1, {', '.join(map(str, sample))})"
     return ""

@@ -8,18 +8,18 @@ from ..ops.base import Shape
 
 
 def channels_last(array: np.ndarray, data_format: str) -> np.ndarray:
-    """View (N, C, H, W) as (N, H, W, C); feature vectors and channels-last images stay as they are."""
-    return array.transpose(0, 2, 3, 1) if array.ndim == 4 and data_format == "NCHW" else array
+    """View (N, C, H, W) as (N, H, W, C), (N, C, L) as (N, L, C); what is channels last already stays as it is."""
+    return np.moveaxis(array, 1, -1) if array.ndim > 2 and data_format == "NCHW" else array
 
 
 def from_channels_last(array: np.ndarray, data_format: str) -> np.ndarray:
-    """View (N, H, W, C) as (N, C, H, W) if that is what the caller uses."""
-    return array.transpose(0, 3, 1, 2) if array.ndim == 4 and data_format == "NCHW" else array
+    """View (N, H, W, C) as (N, C, H, W), (N, L, C) as (N, C, L), if that is what the caller uses."""
+    return np.moveaxis(array, -1, 1) if array.ndim > 2 and data_format == "NCHW" else array
 
 
 def outside(shape: Shape, data_format: str) -> Shape:
     """The caller's form of a channels-last shape of one sample: ``outside((8, 6, 3), "NCHW") == (3, 8, 6)``."""
-    return (shape[2], *shape[:2]) if len(shape) == 3 and data_format == "NCHW" else tuple(shape)
+    return (shape[-1], *shape[:-1]) if len(shape) > 1 and data_format == "NCHW" else tuple(shape)
 
 
 def inside(array: np.ndarray, dtype: str, data_format: str) -> np.ndarray:

@@ -96,7 +96,8 @@ class Graph:
 def input_symbol(shape: Sequence[int], data_format: str = "NCHW", name: str | None = None) -> Symbol:
     """Start a graph: a value that will be fed in.
 
-    ``Input((3, 32, 32))`` stands for images (N, 3, 32, 32), ``Input((20,))`` for feature vectors (N, 20).
+    ``Input((3, 32, 32))`` stands for images (N, 3, 32, 32), ``Input((3, 100))`` for sequences (N, 3, 100),
+    ``Input((20,))`` for feature vectors (N, 20).
     """
     if data_format not in DATA_FORMATS:
         raise OptionError(f"data_format must be one of {DATA_FORMATS}, got {data_format!r}")
@@ -106,10 +107,15 @@ def input_symbol(shape: Sequence[int], data_format: str = "NCHW", name: str | No
         raise ShapeError(
             f"an input shape is a tuple of one sample's sizes, such as (1, 28, 28), got {shape!r}"
         ) from None
-    if len(sizes) not in (1, 3):
-        example = "(channels, height, width)" if data_format == "NCHW" else "(height, width, channels)"
-        raise ShapeError(f"an input shape is {example} or (features,), without the batch, got {tuple(shape)}")
-    if len(sizes) == 3 and data_format == "NCHW":
+    if len(sizes) not in (1, 2, 3):
+        first = data_format == "NCHW"
+        image, sequence = (
+            ("(channels, height, width)", "(channels, length)")
+            if first
+            else ("(height, width, channels)", "(length, channels)")
+        )
+        raise ShapeError(f"an input shape is {image}, {sequence} or (features,), without the batch, got {tuple(shape)}")
+    if data_format == "NCHW":
         sizes = (*sizes[1:], sizes[0])
     return Symbol(None, (), sizes, name)
 

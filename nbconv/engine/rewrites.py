@@ -9,14 +9,17 @@ import numpy as np
 
 from ..ops.activation import ReLU
 from ..ops.conv import Conv2d
+from ..ops.conv_transpose import ConvTranspose2d
 from ..ops.dropout import Dropout
 from ..ops.linear import Linear
 from ..ops.merge import Add
 from ..ops.norm import BatchNorm
 from ..ops.pool import MaxPool2d
+from ..ops.sequence import Conv1d, MaxPool1d
 from .graph import Graph, Node
 
 Rule = Callable[[Node, Node], Node | None]
+CONVOLUTIONS = (Conv1d, Conv2d)
 
 
 def for_training(graph: Graph, *, rewrite: bool = True) -> Graph:
@@ -81,7 +84,8 @@ def drop_identities(graph: Graph) -> Graph:
 
 def fuse_relu(producer: Node, consumer: Node) -> Node | None:
     """Convolution, linear, batch norm or sum, then ReLU: one kernel."""
-    if type(consumer.op) is not ReLU or not isinstance(producer.op, (Conv2d, Linear, BatchNorm, Add)):
+    before = (*CONVOLUTIONS, ConvTranspose2d, Linear, BatchNorm, Add)
+    if type(consumer.op) is not ReLU or not isinstance(producer.op, before):
         return None
     if producer.op.activation or getattr(producer.op, "pool", None):
         return None
@@ -90,6 +94,10 @@ def fuse_relu(producer: Node, consumer: Node) -> Node | None:
 
 def fuse_max_pool(producer: Node, consumer: Node) -> Node | None:
     """Convolution or batch norm (and ReLU), then max-pool: one kernel that keeps the pooled output and the winners."""
+    if isinstance(producer.op, Conv1d):
+        if type(consumer.op) is not MaxPool1d or producer.op.pool:
+            return None
+        return producer._replace(op=replace(producer.op, pool=consumer.op))
     if type(consumer.op) is not MaxPool2d or not isinstance(producer.op, (Conv2d, BatchNorm)) or producer.op.pool:
         return None
     if isinstance(producer.op, BatchNorm) and not producer.op.can_fuse(consumer.op):
@@ -99,7 +107,9 @@ def fuse_max_pool(producer: Node, consumer: Node) -> Node | None:
 
 def fold_batch_norm(producer: Node, consumer: Node) -> Node | None:
     """Convolution or linear, then batch norm with running statistics: the same op with other weights and a bias."""
-    if not isinstance(consumer.op, BatchNorm) or consumer.op.training or not isinstance(producer.op, (Conv2d, Linear)):
+    if not isinstance(producer.op, (*CONVOLUTIONS, Linear)):
+        return None
+    if not isinstance(consumer.op, BatchNorm) or consumer.op.training:
         return None
     if producer.op.activation or producer.folded or getattr(producer.op, "pool", None) or consumer.op.pool:
         return None

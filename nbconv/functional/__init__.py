@@ -1,7 +1,7 @@
 """Each op as a function of arrays, forward and backward, with PyTorch's names and order of arguments.
 
 Images are (N, C, H, W), or (N, H, W, C) with ``data_format="NHWC"``; convolution weights are (K, C / groups, KH, KW),
-those of ``linear`` (out, in). All arrays of a call are float32 or all float64, and so is the result. A function
+those of ``linear`` (out, in). Sequences are (N, C, L), or (N, L, C). All arrays of a call are float32 or all float64, and so is the result. A function
 ``..._backward`` takes the gradient of the result first and returns the gradients of the operands. Bad shapes and
 options raise ``ShapeError``, ``OptionError`` or ``DataError`` before anything is computed.
 
@@ -10,7 +10,7 @@ options raise ``ShapeError``, ``OptionError`` or ``DataError`` before anything i
 """
 
 from .activation import relu, relu_backward
-from .conv import conv2d, conv2d_backward
+from .conv import conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
 from .dropout import dropout, dropout_backward
 from .linear import linear, linear_backward
 from .loss import accuracy, cross_entropy, cross_entropy_backward
@@ -25,29 +25,54 @@ from .pool import (
     max_pool2d_backward,
 )
 from .reshape import flatten, flatten_backward
+from .resize import pad2d, pad2d_backward, upsample, upsample_backward
+from .sequence import (
+    avg_pool1d,
+    avg_pool1d_backward,
+    conv1d,
+    conv1d_backward,
+    global_avg_pool1d,
+    global_avg_pool1d_backward,
+    max_pool1d,
+    max_pool1d_backward,
+)
 
 __all__ = [
     "accuracy",
     "add",
     "add_backward",
+    "avg_pool1d",
+    "avg_pool1d_backward",
     "avg_pool2d",
     "avg_pool2d_backward",
     "batch_norm",
     "batch_norm_backward",
+    "conv1d",
+    "conv1d_backward",
     "conv2d",
     "conv2d_backward",
+    "conv_transpose2d",
+    "conv_transpose2d_backward",
     "cross_entropy",
     "cross_entropy_backward",
     "dropout",
     "dropout_backward",
     "flatten",
     "flatten_backward",
+    "global_avg_pool1d",
+    "global_avg_pool1d_backward",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
     "linear",
     "linear_backward",
+    "max_pool1d",
+    "max_pool1d_backward",
     "max_pool2d",
     "max_pool2d_backward",
+    "pad2d",
+    "pad2d_backward",
     "relu",
     "relu_backward",
+    "upsample",
+    "upsample_backward",
 ]

@@ -77,7 +77,8 @@ class Call:
     def _inside(self, name: str, array: np.ndarray) -> np.ndarray:
         if name in self.op.canonical_axes:
             return array.transpose(np.argsort(self.op.canonical_axes[name]))
-        return channels_last(array, self.data_format) if name in self.op.inputs else array
+        is_value = name in self.op.inputs and name not in self.op.integer_inputs
+        return channels_last(array, self.data_format) if is_value else array
 
     def _canonical(self, name: str, array: np.ndarray) -> np.ndarray:
         if name in self.op.canonical_axes:
@@ -113,8 +114,9 @@ def _check_shapes(op: Op, wanted: Mapping, given: Mapping[str, np.ndarray]) -> N
 def output_channels(weight, ndim: int) -> int:
     shape = host_array(weight, "weight").shape
     if len(shape) != ndim:
-        wanted = "(out_channels, in_channels / groups, height, width)" if ndim == 4 else "(out, in)"
-        raise ShapeError(f"weight must have shape {wanted}, got {shape}")
+        sizes = {2: "out, in", 3: "out_channels, in_channels / groups, width"}
+        wanted = sizes.get(ndim, "out_channels, in_channels / groups, height, width")
+        raise ShapeError(f"weight must have shape ({wanted}), got {shape}")
     return shape[0]
 
 

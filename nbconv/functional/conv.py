@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..errors import ShapeError
 from ..ops.conv import Conv2d
-from .call import Call, output_channels, zero_bias
+from ..ops.conv_transpose import ConvTranspose2d
+from ..ops.options import integer
+from .call import Call, host_array, output_channels, zero_bias
 
 
 def conv2d(
@@ -20,12 +23,13 @@ def conv2d(
     device="cpu",
     data_format="NCHW",
     algorithm="auto",
+    flip=False,
 ):
     """Cross-correlate images with filters: (N, C, H, W), (K, C / groups, KH, KW), (K,) give (N, K, H', W').
 
     See ``nbconv.Conv2d`` for the options.
     """
-    op = _conv(weight, bias is not None, stride, padding, dilation, groups, padding_mode, algorithm)
+    op = _conv(weight, bias is not None, stride, padding, dilation, groups, padding_mode, algorithm, flip)
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).forward()
 
 
@@ -41,12 +45,63 @@ def conv2d_backward(
     device="cpu",
     data_format="NCHW",
     algorithm="auto",
+    flip=False,
 ):
     """Return (dx, dweight, dbias) of ``conv2d``."""
-    op = _conv(weight, True, stride, padding, dilation, groups, padding_mode, algorithm)
+    op = _conv(weight, True, stride, padding, dilation, groups, padding_mode, algorithm, flip)
     return Call(op, device, data_format, x=x, weight=weight, bias=zero_bias(weight)).backward(dy)
 
 
-def _conv(weight, bias: bool, stride, padding, dilation, groups, padding_mode, algorithm) -> Conv2d:
+def _conv(weight, bias: bool, stride, padding, dilation, groups, padding_mode, algorithm, flip) -> Conv2d:
     filters, size = output_channels(weight, 4), np.shape(weight)[2:]
-    return Conv2d(filters, size, stride, padding, dilation, groups, bias, padding_mode, algorithm=algorithm)
+    return Conv2d(filters, size, stride, padding, dilation, groups, bias, padding_mode, flip, algorithm=algorithm)
+
+
+def conv_transpose2d(
+    x,
+    weight,
+    bias=None,
+    stride=1,
+    padding=0,
+    output_padding=0,
+    groups=1,
+    dilation=1,
+    device="cpu",
+    data_format="NCHW",
+    algorithm="auto",
+):
+    """Spread each pixel over a window: (N, C, H, W), (C, K / groups, KH, KW), (K,) give (N, K, H', W').
+
+    See ``nbconv.ConvTranspose2d`` for the options.
+    """
+    op = _transposed(weight, bias is not None, stride, padding, output_padding, groups, dilation, algorithm)
+    return Call(op, device, data_format, x=x, weight=weight, bias=bias).forward()
+
+
+def conv_transpose2d_backward(
+    dy,
+    x,
+    weight,
+    stride=1,
+    padding=0,
+    output_padding=0,
+    groups=1,
+    dilation=1,
+    device="cpu",
+    data_format="NCHW",
+    algorithm="auto",
+):
+    """Return (dx, dweight, dbias) of ``conv_transpose2d``."""
+    op = _transposed(weight, True, stride, padding, output_padding, groups, dilation, algorithm)
+    bias = np.zeros(op.out_channels, host_array(weight, "weight").dtype)
+    return Call(op, device, data_format, x=x, weight=weight, bias=bias).backward(dy)
+
+
+def _transposed(weight, bias: bool, stride, padding, output_padding, groups, dilation, algorithm) -> ConvTranspose2d:
+    shape = host_array(weight, "weight").shape
+    if len(shape) != 4:
+        raise ShapeError(f"weight must have shape (in_channels, out_channels / groups, height, width), got {shape}")
+    filters = shape[1] * integer(groups, "groups")
+    return ConvTranspose2d(
+        *(filters, shape[2:], stride, padding, output_padding, groups, bias, dilation), algorithm=algorithm
+    )

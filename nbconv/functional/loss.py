@@ -30,13 +30,13 @@ def accuracy(x, target, device="cpu", data_format="NCHW"):
 
 def _classes(op: Op, x, target, device, data_format) -> Call:
     logits = host_array(x, "x")
-    if logits.ndim not in (2, 4):
-        raise ShapeError(f"logits must be (N, C), or images (N, C, H, W), got {logits.shape}")
+    if logits.ndim not in (2, 3, 4):
+        raise ShapeError(f"logits must be (N, C), sequences (N, C, L) or images (N, C, H, W), got {logits.shape}")
     last = channels_last(logits, data_format)
     labels = host_array(target, "target")
-    if labels.shape != last.shape[:-1] and last.ndim == 4:
+    if labels.shape != last.shape[:-1] and last.ndim > 2:
         raise ShapeError(f"target must have shape {last.shape[:-1]}, one label per pixel, got {labels.shape}")
     flat = check_labels(
-        labels.reshape(-1) if last.ndim == 4 else labels, last.shape[-1], last[..., 0].size, name="target"
+        labels.reshape(-1) if last.ndim > 2 else labels, last.shape[-1], last[..., 0].size, name="target"
     )
     return Call(op, device, data_format, x=logits, labels=flat.reshape(last.shape[:-1]))

@@ -14,12 +14,13 @@ from .shapes import AXES, Pads, image, padding_option, pair, resolve_padding, wi
 
 PADDING_MODES = ("zeros", "circular")
 ACTIVATIONS = (None, "relu")
+PADDINGS = ("same", "valid", "full")
 ALGORITHMS = ("auto", "direct", "winograd", "im2col")
 
 
 @dataclass(frozen=True, repr=False)
 class Conv2d(Layer):
-    """Slide learned filters over images (cross-correlation, as in every framework).
+    """Slide learned filters over images (cross-correlation, as in every framework; convolution with ``flip=True``).
 
     ``Conv2d(16, 3, padding=1)`` maps (N, 3, 32, 32) to (N, 16, 32, 32).
 
@@ -29,14 +30,18 @@ class Conv2d(Layer):
         Number of filters; the input's channels are inferred.
     kernel_size, stride, dilation : int or (int, int)
         Size of a filter, step between windows and step between its taps, in pixels, as (height, width).
-    padding : int, (height, width), (top, bottom, left, right), "valid" or "same"
+    padding : int, (height, width), (top, bottom, left, right), "valid", "same" or "full"
         Border in pixels. ``"same"`` gives ceil(size / stride) outputs, the odd pixel on the right and bottom.
+        ``"full"`` is dilation * (kernel_size - 1) on each side: an output wherever filter and image meet.
     groups : int
         Split channels into this many independent convolutions; ``groups`` = input channels is depthwise.
     bias : bool
         Whether to add one learned number per filter.
     padding_mode : "zeros" or "circular"
         What the border holds: zeros, or the image again (each axis wraps round).
+    flip : bool
+        Whether each filter is turned round on both axes first ("flip and drag"): true convolution, which commutes, as
+        in mathematics and in signal processing. ``weight`` and its gradient are those of the filter as it is given.
     init : str or float
         Initial weights: a name of ``nbconv.train.initializers``, or the standard deviation of a normal distribution.
     algorithm : "auto", "direct", "winograd" or "im2col"
@@ -56,7 +61,8 @@ class Conv2d(Layer):
     Notes
     -----
     y[n, k, i, j] = bias[k] + sum over c, r, s of weight[k, c, r, s] * x[n, c, i*stride + r*dilation - pad, ...],
-    as in Dumoulin & Visin, "A guide to convolution arithmetic for deep learning" (2016).
+    as in Dumoulin & Visin, "A guide to convolution arithmetic for deep learning" (2016). With ``flip`` it is
+    weight[k, c, KH - 1 - r, KW - 1 - s].
     """
 
     out_channels: int
@@ -67,6 +73,7 @@ class Conv2d(Layer):
     groups: int = 1
     bias: bool = True
     padding_mode: str = "zeros"
+    flip: bool = False
     init: str | float = field(default="kaiming_normal", kw_only=True)
     algorithm: str = field(default="auto", kw_only=True)
     activation: str | None = field(default=None, kw_only=True)
@@ -82,7 +89,8 @@ class Conv2d(Layer):
         super().__post_init__()
         settle(self, out_channels=integer(self.out_channels, "out_channels"), groups=integer(self.groups, "groups"))
         settle(self, **{name: pair(getattr(self, name), name) for name in ("kernel_size", "stride", "dilation")})
-        settle(self, padding=padding_option(self.padding), bias=flag(self.bias, "bias"), init=initializer(self.init))
+        settle(self, bias=flag(self.bias, "bias"), flip=flag(self.flip, "flip"), init=initializer(self.init))
+        settle(self, padding=padding_option(self.padding, PADDINGS))
         if self.out_channels % self.groups:
             raise OptionError(f"out_channels {self.out_channels} does not divide by groups {self.groups}")
         if self.padding_mode not in PADDING_MODES:

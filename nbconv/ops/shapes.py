@@ -19,12 +19,22 @@ def pair(value, name, *, least=1) -> tuple[int, int]:
     return integer(both[0], name, least=least), integer(both[1], name, least=least)
 
 
-def padding_option(value) -> str | Pads:
-    """Return a padding as ``"same"`` or as (top, bottom, left, right): ``padding_option((1, 2)) == (1, 1, 2, 2)``."""
+def single(value, name, *, least=1) -> int:
+    """Return the one number of an option in one dimension: ``single((3,), "stride") == single(3, "stride") == 3``."""
+    alone = isinstance(value, (tuple, list)) and len(value) == 1
+    return integer(value[0] if alone else value, name, least=least)
+
+
+def padding_option(value, names: tuple[str, ...] = ("same", "valid")) -> str | Pads:
+    """Return a padding as (top, bottom, left, right) or as one of ``names``, of which ``"valid"`` is no border.
+
+    ``padding_option((1, 2)) == (1, 1, 2, 2)``.
+    """
     if isinstance(value, str):
-        if value not in ("same", "valid"):
-            raise OptionError(f'padding must be "same", "valid", an integer, a pair or a 4-tuple, got {value!r}')
-        return "same" if value == "same" else (0, 0, 0, 0)
+        if value not in names:
+            listed = "".join(f'"{name}", ' for name in names)
+            raise OptionError(f"padding must be {listed}an integer, a pair or a 4-tuple, got {value!r}")
+        return (0, 0, 0, 0) if value == "valid" else value
     if isinstance(value, (tuple, list)) and len(value) == 4:
         top, bottom, left, right = (integer(v, "padding", least=0) for v in value)
         return top, bottom, left, right
@@ -34,15 +44,28 @@ def padding_option(value) -> str | Pads:
     return height, height, width, width
 
 
+def sequence_padding_option(value, names: tuple[str, ...] = ("same", "valid")) -> str | tuple[int, int]:
+    """Return a padding as (left, right) or as one of ``names``: ``sequence_padding_option(2) == (2, 2)``."""
+    if isinstance(value, (tuple, list)) and len(value) not in (1, 2):
+        raise OptionError(f"padding of a sequence takes 1 or 2 (left, right) integers, got {value!r}")
+    sides = (0, 0, value[0], value[-1]) if isinstance(value, (tuple, list)) else value
+    padding = padding_option(sides, names)
+    return padding if isinstance(padding, str) else padding[2:]
+
+
 def resolve_padding(padding: str | Pads, size, kernel, stride, dilation) -> Pads:
     """Return (top, bottom, left, right) for an image of ``size`` (height, width).
 
     ``"same"`` gives ceil(size / stride) windows, and puts the odd pixel on the right and bottom (ONNX's SAME_UPPER).
+    ``"full"`` has a window for every pixel that it can touch.
     """
     if not isinstance(padding, str):
         return padding
     pads: list[int] = []
     for n, k, s, d in zip(size, kernel, stride, dilation, strict=True):
+        if padding == "full":
+            pads += [span(k, d) - 1] * 2
+            continue
         total = max(0, (-(-n // s) - 1) * s + span(k, d) - n)
         pads += [total // 2, total - total // 2]
     return pads[0], pads[1], pads[2], pads[3]
@@ -72,11 +95,11 @@ def window_count(size, kernel, stride, pads, *, dilation=1, ceil_mode=False, axi
 
 
 def samples(shape, op) -> tuple[int, ...]:
-    """Return the shape of images (N, H, W, C) or features (N, C), or say that an op was given something else."""
-    if len(shape) not in (2, 4):
+    """Return (N, H, W, C), (N, L, C) or (N, C), or say that an op was given neither images, sequences nor features."""
+    if len(shape) not in (2, 3, 4):
         raise ShapeError(
-            f"{type(op).__name__} needs images (N, C, H, W) or features (N, C), got an array of shape {tuple(shape)}; "
-            f"reshape it to one of them"
+            f"{type(op).__name__} needs images (N, C, H, W), sequences (N, C, L) or features (N, C), got an array of "
+            f"shape {tuple(shape)}; reshape it to one of them"
         )
     return shape
 
@@ -90,3 +113,26 @@ def image(shape, op) -> tuple[int, int, int, int]:
         )
     n, h, w, c = shape
     return n, h, w, c
+
+
+def sequence(shape, op) -> tuple[int, int, int]:
+    """Return (N, L, C), or say that an op on sequences was given something else."""
+    if len(shape) != 3:
+        raise ShapeError(
+            f"{type(op).__name__} needs sequences (channels, length), got samples of shape {tuple(shape[1:])}; "
+            f"place it before Flatten, or reshape the input to sequences"
+        )
+    n, length, c = shape
+    return n, length, c
+
+
+def of_height_one(shape) -> tuple[int, int, int, int]:
+    """Return sequences as images: ``of_height_one((2, 50, 8)) == (2, 1, 50, 8)``."""
+    n, length, c = shape
+    return n, 1, length, c
+
+
+def without_height(shape) -> tuple[int, int, int]:
+    """Return images of height 1 as sequences: ``without_height((2, 1, 50, 8)) == (2, 50, 8)``."""
+    n, _, length, c = shape
+    return n, length, c

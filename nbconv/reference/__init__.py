@@ -5,6 +5,7 @@ It follows the definitions term by term, in float32 or float64, and is as slow a
 
 from ..ops.activation import ReLU
 from ..ops.conv import Conv2d
+from ..ops.conv_transpose import ConvTranspose2d
 from ..ops.dropout import Dropout
 from ..ops.linear import Linear
 from ..ops.loss import CrossEntropy
@@ -14,16 +15,41 @@ from ..ops.norm import BatchNorm
 from ..ops.optimizer import SGD, Adam, AdamW
 from ..ops.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from ..ops.reshape import Flatten
-from . import activation, conv, device, dropout, linear, loss, merge, metric, norm, optimizer, pool, reshape
+from ..ops.resize import Pad2d, Upsample
+from ..ops.sequence import AvgPool1d, Conv1d, GlobalAvgPool1d, MaxPool1d
+from . import (
+    activation,
+    conv,
+    conv_transpose,
+    device,
+    dropout,
+    linear,
+    loss,
+    merge,
+    metric,
+    norm,
+    optimizer,
+    pool,
+    reshape,
+    resize,
+    sequence,
+)
 
 __all__ = ["KERNELS", "PREPARE", "SCRATCH", "device"]
 
 KERNELS = {
     Conv2d: (conv.conv2d, conv.conv2d_backward),
+    Conv1d: (sequence.conv1d, sequence.conv1d_backward),
+    ConvTranspose2d: (conv_transpose.conv_transpose2d, conv_transpose.conv_transpose2d_backward),
     Linear: (linear.linear, linear.linear_backward),
     MaxPool2d: (pool.max_pool2d, pool.max_pool2d_backward),
     AvgPool2d: (pool.avg_pool2d, pool.avg_pool2d_backward),
     GlobalAvgPool2d: (pool.global_avg_pool2d, pool.global_avg_pool2d_backward),
+    MaxPool1d: (sequence.max_pool1d, sequence.max_pool1d_backward),
+    AvgPool1d: (sequence.avg_pool1d, sequence.avg_pool1d_backward),
+    GlobalAvgPool1d: (sequence.global_avg_pool1d, sequence.global_avg_pool1d_backward),
+    Pad2d: (resize.pad2d, resize.pad2d_backward),
+    Upsample: (resize.upsample, resize.upsample_backward),
     BatchNorm: (norm.batch_norm, norm.batch_norm_backward),
     ReLU: (activation.relu, activation.relu_backward),
     Flatten: (reshape.flatten, reshape.flatten_backward),

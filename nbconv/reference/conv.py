@@ -9,7 +9,7 @@ from .windows import pad, seen, taps, unpad
 
 def conv2d(op, x, weight, bias, *, out, argmax, scratch):
     def run():
-        y = correlate(op, x, weight)
+        y = correlate(op, x, turned(weight) if op.flip else weight)
         if bias is not None:
             y += bias
         if op.activation == "relu":
@@ -31,11 +31,17 @@ def conv2d_backward(op, dy, x, weight, out, argmax, *, dx, dweight, dbias, scrat
         if dbias is not None:
             dbias[...] = d.sum(axis=(0, 1, 2), dtype=np.float64)
         if dweight is not None:
-            dweight[...] = correlate_to_weight(op, d, x)
+            gradient = correlate_to_weight(op, d, x)
+            dweight[...] = turned(gradient) if op.flip else gradient
         if dx is not None:
-            dx[...] = correlate_to_input(op, d, weight, x.shape)
+            dx[...] = correlate_to_input(op, d, turned(weight) if op.flip else weight, x.shape)
 
     return run
+
+
+def turned(weight):
+    """Filters turned round, last tap first: to correlate with them is to convolve."""
+    return weight[::-1, ::-1]
 
 
 def correlate(op, x, weight):
