@@ -13,16 +13,23 @@ from nbconv import (
     Adam,
     AdamW,
     Add,
+    AvgPool1d,
     AvgPool2d,
     BatchNorm,
+    Conv1d,
     Conv2d,
+    ConvTranspose2d,
     CrossEntropy,
     Dropout,
     Flatten,
+    GlobalAvgPool1d,
     GlobalAvgPool2d,
     Linear,
+    MaxPool1d,
     MaxPool2d,
+    Pad2d,
     ReLU,
+    Upsample,
 )
 from nbconv.ops.base import Op, Shape
 from nbconv.ops.optimizer import Optimizer
@@ -192,6 +199,15 @@ CONV = [
     Case(Conv2d(6, 3, stride=2, groups=2, activation="relu", pool=MaxPool2d(2)), (2, 13, 11, 4)),
     Case(Conv2d(8, 3, padding=1, groups=8, activation="relu", pool=MaxPool2d(2)), (2, 8, 6, 8)),
     Case(Conv2d(6, 2, activation="relu"), (2, 6, 5, 3), "nan"),
+    # full
+    Case(Conv2d(4, (3, 2), padding="full"), (2, 4, 5, 3)),
+    Case(Conv2d(5, (2, 3), stride=(2, 1), padding="full", dilation=(3, 2), groups=5), (1, 2, 6, 5)),
+    Case(Conv2d(3, 3, padding="full", padding_mode="circular"), (2, 4, 2, 2)),
+    # true convolution
+    Case(Conv2d(6, (2, 3), padding=(1, 0), flip=True), (2, 5, 6, 4)),
+    Case(Conv2d(9, 3, stride=2, padding=1, flip=True, groups=3, activation="relu"), (2, 8, 7, 6)),
+    Case(Conv2d(17, (3, 4), padding="full", flip=True, groups=17, bias=False), (1, 4, 5, 17)),  # depthwise
+    Case(Conv2d(8, (3, 2), padding=(1, 2), padding_mode="circular", flip=True, pool=MaxPool2d(2)), (2, 6, 5, 3)),
     # enough work for several threads
     Case(Conv2d(8, 3, padding=1), (4, 28, 28, 1)),
     Case(Conv2d(32, 3, padding=1, activation="relu", pool=MaxPool2d(2)), (3, 32, 32, 16)),
@@ -210,6 +226,7 @@ CONV = [
     Case(Conv2d(6, 3, dilation=9, padding=9), (2, 20, 21, 17)),  # windows reach far
     Case(Conv2d(16, 3, padding=1, padding_mode="circular"), (2, 30, 30, 16)),
 ]
+FLIPPED = [case for case in CONV if case.op.flip and case not in CONV[::3]]
 WINOGRAD = [
     Case(Conv2d(32, 3, padding=1), (2, 13, 11, 17), "special"),
     Case(Conv2d(8, 3, padding=1, bias=False), (2, 13, 11, 3), "nan"),
@@ -220,12 +237,74 @@ WINOGRAD = [
     Case(Conv2d(40, 3, padding=1, bias=False), (3, 6, 6, 40)),
     Case(Conv2d(64, 3, padding=1, activation="relu", pool=MaxPool2d(3, stride=2, padding=1)), (2, 30, 26, 32)),
     Case(Conv2d(70, 3, padding=1, groups=2), (2, 18, 21, 34)),
+    Case(Conv2d(32, 3, padding=1, flip=True), (2, 13, 11, 17), "special"),
     *(case for case in CONV if case.op.has_winograd),
 ]
 CONV = [
     case._replace(op=replace(case.op, algorithm=algorithm))
-    for algorithm, cases in (("direct", CONV), ("winograd", WINOGRAD), ("im2col", CONV[::3]))
+    for algorithm, cases in (("direct", CONV), ("winograd", WINOGRAD), ("im2col", [*CONV[::3], *FLIPPED]))
     for case in cases
+]
+CONV_TRANSPOSE = [
+    Case(ConvTranspose2d(3, 3), (2, 4, 5, 6)),
+    Case(ConvTranspose2d(1, 1), (1, 1, 1, 1)),
+    Case(ConvTranspose2d(17, 4, stride=2, padding=1), (2, 5, 3, 8)),
+    Case(ConvTranspose2d(5, (3, 2), stride=(2, 3), padding=(1, 0), output_padding=(1, 2)), (1, 4, 3, 3)),
+    Case(ConvTranspose2d(4, 2, stride=3, output_padding=1, bias=False), (2, 3, 4, 5)),  # some pixels nothing reaches
+    Case(ConvTranspose2d(4, 2, stride=3, output_padding=1, activation="relu"), (2, 3, 4, 5)),
+    Case(ConvTranspose2d(6, 3, stride=2, padding=(0, 1, 2, 1), dilation=(1, 2), groups=2), (2, 4, 5, 4)),
+    Case(ConvTranspose2d(5, 3, stride=2, padding=1, output_padding=1, groups=5), (2, 4, 5, 5)),  # depthwise
+    Case(ConvTranspose2d(6, 3, padding=4, activation="relu"), (1, 8, 9, 3)),  # more is cut off than windows reach
+    Case(ConvTranspose2d(3, 3, padding=1), (2, 6, 5, 4), "special"),
+    Case(ConvTranspose2d(24, 3, padding=1, activation="relu", algorithm="direct"), (2, 13, 12, 20)),
+    Case(ConvTranspose2d(24, 3, padding=1, activation="relu", algorithm="winograd"), (2, 13, 12, 20), "special"),
+    Case(ConvTranspose2d(8, 5, padding=2, groups=2, algorithm="winograd"), (1, 7, 9, 6)),
+    Case(ConvTranspose2d(16, 4, stride=2, padding=1, activation="relu"), (3, 17, 15, 12)),
+]
+SEQUENCE = [
+    Case(Conv1d(8, 3), (2, 9, 3)),
+    Case(Conv1d(1, 1), (1, 1, 1)),
+    Case(Conv1d(17, 5, stride=2, padding=2), (3, 14, 4)),
+    Case(Conv1d(4, 3, padding=(2, 0), dilation=2, bias=False), (2, 11, 17)),  # causal, but for the last
+    Case(Conv1d(5, 4, padding="same", stride=3, activation="relu"), (1, 10, 2)),
+    Case(Conv1d(6, 3, padding="full", dilation=2, groups=2, flip=True), (2, 5, 4)),
+    Case(Conv1d(17, 4, padding=1, groups=17, flip=True), (2, 8, 17)),
+    Case(Conv1d(4, 5, padding="same", padding_mode="circular", flip=True), (2, 7, 3)),
+    Case(Conv1d(6, 3, padding=1, activation="relu", pool=MaxPool1d(2)), (2, 11, 3)),
+    Case(Conv1d(6, 3, pool=MaxPool1d(3, stride=2, padding=1, ceil_mode=True)), (1, 12, 5)),
+    Case(Conv1d(9, 4, stride=2, padding=3, flip=True, algorithm="im2col"), (2, 9, 5)),
+    Case(Conv1d(3, 3, padding=1), (2, 8, 4), "special"),
+    Case(Conv1d(32, 7, padding=3, activation="relu"), (4, 300, 16)),
+    Case(MaxPool1d(2), (2, 9, 3)),
+    Case(MaxPool1d(3, stride=2, padding=1, ceil_mode=True), (1, 8, 17), "ties"),
+    Case(MaxPool1d(2, stride=1, dilation=2), (2, 6, 3), "nan"),
+    Case(AvgPool1d(2), (2, 9, 3)),
+    Case(AvgPool1d(3, stride=2, padding=(0, 1), ceil_mode=True, count_include_pad=False), (1, 8, 17)),
+    Case(GlobalAvgPool1d(), (2, 9, 3)),
+    Case(GlobalAvgPool1d(), (1, 1, 1)),
+    Case(ReLU(), (2, 5, 7)),
+    Case(Add(activation="relu"), (2, 5, 7)),
+    Case(BatchNorm(activation="relu"), (3, 5, 7)),
+    Case(Flatten(), (2, 5, 7)),
+    Case(Dropout(0.3), (2, 5, 7)),
+    Case(CrossEntropy(), (2, 5, 7)),
+]
+RESIZE = [
+    Case(Pad2d(1), (2, 5, 3, 7)),
+    Case(Pad2d(0, "reflect"), (1, 1, 1, 1)),
+    Case(Pad2d((0, 3, 2, 1)), (2, 4, 5, 3), "special"),
+    Case(Pad2d((2, 1, 3, 0), "reflect"), (2, 3, 4, 3)),
+    Case(Pad2d((1, 0), "reflect"), (2, 3, 1, 17), "nan"),
+    Case(Pad2d(5, "edge"), (2, 3, 2, 4)),  # more border than image
+    Case(Pad2d((0, 4, 1, 2), "edge"), (1, 1, 1, 3)),
+    Case(Pad2d((3, 2, 1, 4), "circular"), (2, 3, 4, 3)),
+    Case(Pad2d(2, "circular"), (1, 2, 2, 1), "ties"),
+    Case(Pad2d(3, "reflect"), (3, 40, 37, 8)),
+    Case(Upsample(2), (2, 3, 4, 5)),
+    Case(Upsample(1), (1, 1, 1, 1)),
+    Case(Upsample((3, 1)), (2, 5, 4, 17)),
+    Case(Upsample((1, 5)), (1, 3, 2, 1), "special"),
+    Case(Upsample(2), (3, 20, 23, 12)),
 ]
 LINEAR = [
     Case(Linear(10), (8, 64)),
@@ -417,15 +496,34 @@ OPTIMIZER = [
     Case(AdamW(0.01), (37,), "-inf", steps=2),
     Case(AdamW(0.01, weight_decay=0.2), (150_001,), steps=2),
 ]
-CASES = [*CONV, *LINEAR, *MAX_POOL, *AVG_POOL, *BATCH_NORM, *ELEMENTWISE, *LOSS, *OPTIMIZER]
+CASES = [
+    *CONV,
+    *CONV_TRANSPOSE,
+    *SEQUENCE,
+    *RESIZE,
+    *LINEAR,
+    *MAX_POOL,
+    *AVG_POOL,
+    *BATCH_NORM,
+    *ELEMENTWISE,
+    *LOSS,
+    *OPTIMIZER,
+]
 
 EXACT = {"float32": 0.0, "float64": 0.0}
 TOLERANCE = {
     Conv2d: {"float32": 1e-6, "float64": 5e-15},  # about eps * sqrt(terms), of two sums in float64
+    ConvTranspose2d: {"float32": 1e-6, "float64": 5e-15},
+    Conv1d: {"float32": 1e-6, "float64": 5e-15},
     Linear: {"float32": 1e-6, "float64": 5e-15},
     MaxPool2d: {"float32": 2e-7, "float64": 5e-16},  # backward adds where windows overlap
     AvgPool2d: {"float32": 3e-7, "float64": 5e-16},
     GlobalAvgPool2d: {"float32": 1e-7, "float64": 2e-15},
+    MaxPool1d: {"float32": 2e-7, "float64": 5e-16},
+    AvgPool1d: {"float32": 3e-7, "float64": 5e-16},
+    GlobalAvgPool1d: {"float32": 2e-7, "float64": 2e-15},  # 1 / length is rounded, and the product
+    Pad2d: {"float32": 2e-7, "float64": 5e-16},  # backward adds copies
+    Upsample: {"float32": 2e-7, "float64": 5e-16},
     BatchNorm: {"float32": 1e-6, "float64": 5e-15},
     ReLU: EXACT,
     Add: EXACT,

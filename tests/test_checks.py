@@ -52,6 +52,13 @@ def test_values_that_are_no_samples(x, message):
         ((1, 8, 8), (1, 8, 8), "NCHW", "this is one sample without a batch axis: use x[None]"),
         ((5, 64), (1, 8, 8), "NCHW", "these are flat: use x.reshape(-1, 1, 8, 8)"),
         ((5, 1, 8, 8), (64,), "NCHW", "use x.reshape(len(x), -1)"),
+        ((5, 20, 3), (3, 20), "NCHW", 'these look like channels last: use data_format="NHWC"'),
+        ((5, 3, 20), (20, 3), "NHWC", 'these look like channels first: use data_format="NCHW"'),
+        ((5, 20), (1, 20), "NCHW", "the channel axis is missing: use x[:, None]"),
+        ((5, 20), (20, 1), "NHWC", "the channel axis is missing: use x[..., None]"),
+        ((20,), (1, 20), "NCHW", "this is one sequence: use x[None, None]"),
+        ((3, 20), (3, 20), "NCHW", "this is one sample without a batch axis: use x[None]"),
+        ((5, 60), (3, 20), "NCHW", "these are flat: use x.reshape(-1, 3, 20)"),
     ],
 )
 def test_shape_hints(shape, sample, data_format, hint):

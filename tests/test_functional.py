@@ -31,6 +31,13 @@ CALLS = {
     "relu": ((X,), {}, 1),
     "flatten": ((X,), {}, 1),
     "add": ((X, RNG.standard_normal(X.shape)), {}, 2),
+    "conv1d": ((X[:, :, 0], W[:, :, 0], B), {"stride": 2, "padding": (2, 1), "groups": 2, "flip": True}, 3),
+    "conv_transpose2d": ((X, RNG.standard_normal((4, 3, 3, 2)), B), {"stride": 2, "output_padding": 1, "groups": 2}, 3),
+    "max_pool1d": ((X[:, :, 0], 3, 2, 1), {}, 1),
+    "avg_pool1d": ((X[:, :, 0], 3, 2, 1), {"count_include_pad": False}, 1),
+    "global_avg_pool1d": ((X[:, :, 0],), {}, 1),
+    "pad2d": ((X, (1, 2, 0, 3)), {"mode": "reflect"}, 1),
+    "upsample": ((X, (2, 3)), {}, 1),
     "dropout": ((X, 0.4), {"seed": 3, "step": 2}, 1),
 }
 """By function: positional arguments, options, and how many of the first arguments have a gradient."""
@@ -43,7 +50,9 @@ def test_gradients_against_central_differences(name, device):
     forward, backward = getattr(F, name), getattr(F, f"{name}_backward")
     y = forward(*args, **options, device=device)
     dy = np.random.default_rng(1).standard_normal(y.shape)
-    given = args[:2] if name in ("conv2d", "linear") else args  # their backward takes no bias
+    given = (
+        args[:2] if name in ("conv1d", "conv2d", "conv_transpose2d", "linear") else args
+    )  # their backward takes no bias
     gradients = backward(dy, *given, **options, device=device)
     gradients = gradients if isinstance(gradients, tuple) else (gradients,)
     assert len(gradients) == differentiable

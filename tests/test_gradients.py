@@ -5,14 +5,18 @@ from math import prod
 
 import numpy as np
 import pytest
-from cases import CASES, CONV, Case
+from cases import CASES, CONV, CONV_TRANSPOSE, SEQUENCE, Case
 from running import Bound
 
 from nbconv.engine.bind import gradient_names
 
 STEP = 1e-6
 SMOOTH = [c for c in CASES if c.op.differentiable and c.values == "normal" and prod(c.x) < 5000]
-LINEAR_CONVS = [c for c in CONV if not c.op.activation and not c.op.pool and prod(c.x) < 5000]
+LINEAR_CONVS = [
+    c
+    for c in (*CONV, *CONV_TRANSPOSE, *(c for c in SEQUENCE if "weight" in c.op.params))
+    if c.values == "normal" and not c.op.activation and not getattr(c.op, "pool", None) and prod(c.x) < 5000
+]
 
 
 def reference(case, **given):

@@ -44,6 +44,7 @@ def test_a_shared_value_is_one_node():
 
 def test_data_format_of_an_input():
     assert Input((3, 8, 6)).shape == Input((8, 6, 3), data_format="NHWC").shape == (8, 6, 3)
+    assert Input((3, 8)).shape == Input((8, 3), data_format="NHWC").shape == (8, 3)
 
 
 def test_loss_is_appended_with_labels_of_its_own():
@@ -70,13 +71,19 @@ def test_loss_is_appended_with_labels_of_its_own():
         (lambda: Add()(Input((1, 8, 8)), Input((2, 8, 8))), ShapeError, r"Add needs two equal shapes"),
         (lambda: ReLU()(3), GraphError, r"ReLU\(\) takes 1 graph value.*start from nbconv.Input"),
         (lambda: Add()(Input((1, 8, 8))), GraphError, r"takes 2 graph value"),
-        (lambda: Input((8, 8)), ShapeError, r"\(channels, height, width\) or \(features,\)"),
+        (
+            lambda: Input((1, 8, 8, 8)),
+            ShapeError,
+            r"\(channels, height, width\), \(channels, length\) or \(features,\)",
+        ),
         (lambda: Input((1, 0, 8)), OptionError, r"input_shape must be an integer of at least 1, got 0"),
         (lambda: Input((1, 8.5, 8)), OptionError, r"input_shape must be .*got 8.5"),
-        (lambda: Input((1, 8)), ShapeError, r"without the batch, got \(1, 8\)"),
+        (lambda: Input(()), ShapeError, r"without the batch, got \(\)"),
+        (lambda: Input((3, 1, 8, 8), data_format="NHWC"), ShapeError, r"is \(height, width, channels\), \(length, ch"),
         (lambda: Input(8), ShapeError, r"such as \(1, 28, 28\), got 8"),
         (lambda: Input((1, 8, 8), data_format="CHW"), OptionError, r"data_format must be one of"),
-        (lambda: Conv2d(8, 3, padding="full"), OptionError, r'padding must be "same"'),
+        (lambda: Conv2d(8, 3, padding="half"), OptionError, r'padding must be "same", "valid", "full", an integer'),
+        (lambda: MaxPool2d(3, padding="full"), OptionError, r'padding must be "same", "valid", an integer'),
         (lambda: Conv2d(8, 3, padding=(1, 2, 3)), OptionError, r"padding takes 1, 2 .* or 4"),
         (lambda: Conv2d(8, 0), OptionError, r"kernel_size must be an integer of at least 1, got 0"),
         (lambda: Conv2d(8, 3, stride=1.5), OptionError, r"stride must be .*got 1.5"),

@@ -5,7 +5,25 @@ import json
 import numpy as np
 import pytest
 
-from nbconv import SGD, Adam, AdamW, AvgPool2d, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
+from nbconv import (
+    SGD,
+    Adam,
+    AdamW,
+    AvgPool1d,
+    AvgPool2d,
+    BatchNorm,
+    Conv1d,
+    Conv2d,
+    ConvTranspose2d,
+    Dropout,
+    Flatten,
+    Linear,
+    MaxPool1d,
+    MaxPool2d,
+    Pad2d,
+    ReLU,
+    Upsample,
+)
 from nbconv.errors import OptionError
 
 NAN, INF = float("nan"), float("inf")
@@ -24,6 +42,12 @@ NAN, INF = float("nan"), float("inf")
         (AvgPool2d(2, divisor_override=np.int64(3)), AvgPool2d(2, divisor_override=3)),
         (MaxPool2d(np.int64(2), ceil_mode=np.bool_(True)), MaxPool2d(2, ceil_mode=True)),
         (Dropout(np.float32(0.25)), Dropout(0.25)),
+        (Conv2d(2, 3, flip=np.bool_(True)), Conv2d(2, 3, flip=True)),
+        (Conv1d(np.int32(8), (3,), (2,), [1, 1], flip=np.bool_(True)), Conv1d(8, 3, 2, 1, flip=True)),
+        (MaxPool1d((2,), padding=(1,)), MaxPool1d(2, padding=1)),
+        (ConvTranspose2d(8, [3, 3], np.int64(2), output_padding=(1, 1)), ConvTranspose2d(8, 3, 2, output_padding=1)),
+        (Pad2d([np.int64(1)] * 4, "edge"), Pad2d(1, "edge")),
+        (Upsample([2, 2]), Upsample(2)),
     ],
     ids=str,
 )
@@ -62,6 +86,30 @@ def test_numpy_scalars_become_python_numbers(given, wanted):
         (lambda: MaxPool2d(2, ceil_mode="no"), "ceil_mode must be True or False, got 'no'"),
         (lambda: AvgPool2d(2, ceil_mode=0), "ceil_mode must be True or False, got 0"),
         (lambda: AvgPool2d(2, count_include_pad="no"), "count_include_pad must be True or False, got 'no'"),
+        (lambda: Conv2d(2, 3, flip=1), "flip must be True or False, got 1"),
+        (lambda: Conv1d(2, (3, 3)), r"kernel_size must be an integer of at least 1, got \(3, 3\)"),
+        (
+            lambda: Conv1d(2, 3, padding=(1, 2, 3)),
+            r"of a sequence takes 1 or 2 \(left, right\) integers, got \(1, 2, 3\)",
+        ),
+        (lambda: Conv1d(2, 3, padding="half"), 'padding must be "same", "valid", "full", an integer'),
+        (lambda: Conv1d(2, 3, padding=-1), "padding must be an integer of at least 0, got -1"),
+        (lambda: Conv1d(2, 3, padding_mode="reflect"), "padding_mode must be one of .* got 'reflect'"),
+        (lambda: Conv1d(3, 3, groups=2), "out_channels 3 does not divide by groups 2"),
+        (lambda: Conv1d(2, 3, algorithm="winograd"), "for square filters on images; use algorithm='auto'"),
+        (lambda: MaxPool1d(2, padding=2), "exceeds half of the window"),
+        (lambda: MaxPool1d(2, padding="full"), 'padding must be "same", "valid", an integer'),
+        (lambda: AvgPool1d(2, ceil_mode=0), "ceil_mode must be True or False, got 0"),
+        (lambda: ConvTranspose2d(2, 3, padding="same"), "padding must be an integer, a pair or a 4-tuple, got 'same'"),
+        (lambda: ConvTranspose2d(2, 3, output_padding=1), r"must be less than the stride \(1, 1\) on both axes"),
+        (lambda: ConvTranspose2d(3, 3, groups=2), "out_channels 3 does not divide by groups 2"),
+        (lambda: ConvTranspose2d(2, 4, algorithm="winograd"), "needs a kernel of 3x3 or 5x5"),
+        (lambda: ConvTranspose2d(2, 3, algorithm="im2col"), "algorithm must be one of .* got 'im2col'"),
+        (lambda: ConvTranspose2d(2, 3, activation="tanh"), "activation must be one of .* got 'tanh'"),
+        (lambda: Pad2d("same"), "padding must be an integer, a pair or a 4-tuple, got 'same'"),
+        (lambda: Pad2d(1, "replicate"), "mode must be one of .* got 'replicate'"),
+        (lambda: Upsample(1.5), "scale_factor must be an integer or a pair .* got 1.5"),
+        (lambda: Upsample(0), "scale_factor must be an integer of at least 1, got 0"),
         (lambda: AvgPool2d(2, divisor_override="3"), "divisor_override must be an integer of at least 1, got '3'"),
     ],
 )

@@ -5,13 +5,13 @@ import warnings
 import numpy as np
 import onnx
 import pytest
-from cases import CONV
+from cases import CONV, CONV_TRANSPOSE, SEQUENCE
 from numpy.testing import assert_allclose
 from onnx.reference import ReferenceEvaluator
 from running import Bound, on_reference
 from scipy import ndimage, signal
 
-from nbconv import AvgPool2d, BatchNorm, Conv2d, GlobalAvgPool2d, MaxPool2d
+from nbconv import AvgPool2d, BatchNorm, Conv1d, Conv2d, GlobalAvgPool2d, MaxPool2d
 
 RNG = np.random.default_rng(0)
 PLAIN_CONVS = [
@@ -89,7 +89,8 @@ def test_onnx_example(name, onnx_examples):
 def test_onnx_evaluates_convolutions_alike(case):
     bound = Bound(case, "reference", "float64")
     operands = case.operands("float64")
-    feeds = {"x": operands["x"].transpose(0, 3, 1, 2), "weight": operands["weight"].transpose(3, 2, 0, 1)}
+    weight = operands["weight"].transpose(3, 2, 0, 1)
+    feeds = {"x": operands["x"].transpose(0, 3, 1, 2), "weight": weight[:, :, ::-1, ::-1] if case.op.flip else weight}
     if case.op.bias:
         feeds["bias"] = operands["bias"]
     (y,) = ReferenceEvaluator(onnx_conv(case, list(feeds))).run(None, feeds)
@@ -115,6 +116,54 @@ def onnx_conv(case, names):
     return onnx.helper.make_model(graph)
 
 
+PLAIN_SEQUENCES = [
+    case
+    for case in SEQUENCE
+    if type(case.op) is Conv1d
+    and case.values == "normal"
+    and (case.op.padding_mode, case.op.activation, case.op.pool) == ("zeros", None, None)
+]
+
+
+@pytest.mark.parametrize("case", PLAIN_SEQUENCES, ids=str)
+def test_onnx_evaluates_convolutions_of_sequences_alike(case):
+    op, operands = case.op, case.operands("float64")
+    weight = operands["weight"].transpose(2, 1, 0)
+    _, _, left, right = op.as_2d.pads((1, 1, *case.x[1:]))
+    feeds = {"x": operands["x"].swapaxes(1, 2), "weight": weight[:, :, ::-1] if op.flip else weight}
+    feeds |= {"bias": operands["bias"]} if op.bias else {}
+    options = {"kernel_shape": [op.kernel_size], "strides": [op.stride], "dilations": [op.dilation]}
+    y = onnx_run("Conv", feeds, **options, group=op.groups, pads=[left, right])
+    assert_allclose(Bound(case, "reference", "float64").forward()["out"], nhwc(y), rtol=1e-11, atol=1e-11)
+
+
+PLAIN_TRANSPOSED = [case for case in CONV_TRANSPOSE if not case.op.activation and case.values == "normal"]
+
+
+@pytest.mark.parametrize("case", PLAIN_TRANSPOSED, ids=str)
+def test_onnx_evaluates_transposed_convolutions_alike(case):
+    """One group at a time: ONNX's evaluator of several stops with an error."""
+    op, operands = case.op, case.operands("float64")
+    top, bottom, left, right = op.padding
+    options = {"kernel_shape": op.kernel_size, "strides": op.stride, "dilations": op.dilation}
+    options |= {"pads": (top, left, bottom, right), "output_padding": op.output_padding}
+    x, weight = operands["x"].transpose(0, 3, 1, 2), operands["weight"].transpose(3, 2, 0, 1)
+    groups = zip(np.split(x, op.groups, axis=1), np.split(weight, op.groups), strict=True)
+    y = np.concatenate([onnx_run("ConvTranspose", {"x": a, "weight": w}, **options) for a, w in groups], axis=1)
+    y = nhwc(y) + operands.get("bias", 0)
+    assert_allclose(Bound(case, "reference", "float64").forward()["out"], y, rtol=1e-11, atol=1e-11)
+
+
+def onnx_run(kind, feeds, **options):
+    value, double = onnx.helper.make_tensor_value_info, onnx.TensorProto.DOUBLE
+    node = onnx.helper.make_node(kind, list(feeds), ["y"], **options)
+    graph = onnx.helper.make_graph(
+        [node], kind, [value(name, double, None) for name in feeds], [value("y", double, None)]
+    )
+    (y,) = ReferenceEvaluator(onnx.helper.make_model(graph)).run(None, feeds)
+    return y
+
+
 def nhwc(array):
     return np.moveaxis(array, 1, -1)
 
@@ -133,6 +182,22 @@ def test_zero_padding_is_scipys_correlate2d(mode, padding):
     op = Conv2d(1, (3, 4), padding=padding, bias=False)
     out = on_reference(op, x[None, :, :, None], weight=weight[:, :, None, None]).forward()["out"]
     assert_allclose(out[0, :, :, 0], signal.correlate2d(x, weight, mode), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode, padding", [("valid", 0), ("full", "full"), ("same", (1, 1, 2, 1))])
+def test_true_convolution_is_scipys_convolve2d(mode, padding):
+    x, weight = RNG.standard_normal((6, 9)), RNG.standard_normal((3, 4))
+    op = Conv2d(1, (3, 4), padding=padding, bias=False, flip=True)
+    out = on_reference(op, x[None, :, :, None], weight=weight[:, :, None, None]).forward()["out"]
+    assert_allclose(out[0, :, :, 0], signal.convolve2d(x, weight, mode), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("mode", ["valid", "full", "same"])
+def test_true_convolution_of_sequences_is_numpys_convolve(mode):
+    x, weight = RNG.standard_normal(9), RNG.standard_normal(5)
+    op = Conv1d(1, 5, padding=mode, bias=False, flip=True)
+    out = on_reference(op, x[None, :, None], weight=weight[:, None, None]).forward()["out"]
+    assert_allclose(out[0, :, 0], np.convolve(x, weight, mode), rtol=1e-12, atol=1e-12)
 
 
 def test_input_gradient_is_a_true_convolution():

@@ -1,9 +1,9 @@
 """Each op as a function of arrays, forward and backward, with PyTorch's names and order of arguments.
 
-Images are (N, C, H, W), or (N, H, W, C) with ``data_format="NHWC"``; convolution weights are (K, C / groups, KH, KW),
-those of ``linear`` (out, in). Sequences are (N, C, L), or (N, L, C). All arrays of a call are float32 or all float64, and so is the result. A function
-``..._backward`` takes the gradient of the result first and returns the gradients of the operands. Bad shapes and
-options raise ``ShapeError``, ``OptionError`` or ``DataError`` before anything is computed.
+Images are (N, C, H, W), or (N, H, W, C) with ``data_format="NHWC"``, sequences (N, C, L) or (N, L, C); convolution
+weights are (K, C / groups, KH, KW), those of ``linear`` (out, in). All arrays of a call are float32 or all float64, and
+so is the result. A function ``..._backward`` takes the gradient of the result first and returns the gradients of the
+operands. Bad shapes and options raise ``ShapeError``, ``OptionError`` or ``DataError`` before anything is computed.
 
     y = conv2d(x, weight, bias, padding=1)                      # (2, 3, 8, 8), (16, 3, 3, 3), (16,) -> (2, 16, 8, 8)
     dx, dweight, dbias = conv2d_backward(dy, x, weight, padding=1)
