@@ -167,9 +167,9 @@ def test_batch_norm_without_running_statistics(device):
         lambda x: F.flatten(x),
     ],
 )
-@pytest.mark.parametrize("shape", [(), (4,), (2, 4, 5), (2, 4, 5, 6, 7)])
-def test_only_images_and_features_are_accepted(call, shape):
-    with pytest.raises(ShapeError, match=r"needs images \(N, C, H, W\) or features \(N, C\), got an array of shape"):
+@pytest.mark.parametrize("shape", [(), (4,), (2, 4, 5, 6, 7)])
+def test_only_images_sequences_and_features_are_accepted(call, shape):
+    with pytest.raises(ShapeError, match=r"needs images .*, sequences .* or features \(N, C\), got an array of"):
         call(np.ones(shape))
 
 
@@ -260,6 +260,43 @@ def test_the_order_of_arguments_is_pytorchs(name, order):
         (lambda: F.conv2d(X, W, B[:4], groups=2), ShapeError, r"bias has shape \(4,\)"),
         (lambda: F.conv2d(X[0], W, groups=2), ShapeError, r"Conv2d needs images"),
         (lambda: F.conv2d(X[:0], W, groups=2), DataError, r"x is empty"),
+        (lambda: F.conv1d(X, W[:, :, 0]), ShapeError, r"Conv1d needs sequences \(channels, length\), got samples of"),
+        (
+            lambda: F.conv1d(X[0], W),
+            ShapeError,
+            r"weight must have shape \(out_channels, in_channels / groups, width\)",
+        ),
+        (
+            lambda: F.conv1d(X[0, :, :2], W[:, :, 0, :1].repeat(5, 2), groups=2),
+            ShapeError,
+            r"has shape .* needs \(6, 1, 5\)",
+        ),
+        (
+            lambda: F.conv_transpose2d(X, W[0]),
+            ShapeError,
+            r"weight must have shape \(in_channels, out_channels / groups, ",
+        ),
+        (lambda: F.conv_transpose2d(X, W), ShapeError, r"weight has shape \(6, 2, 3, 2\), but .* needs \(4, 2, 3, 2\)"),
+        (
+            lambda: F.conv_transpose2d(X, W[:4], groups=3),
+            ShapeError,
+            r"4 input channels do not divide by groups=3; use",
+        ),
+        (
+            lambda: F.conv_transpose2d(X[..., :2, :], W[:4], padding=(2, 0)),
+            ShapeError,
+            r"a height of 0 on .* a smaller pad",
+        ),
+        (
+            lambda: F.pad2d(X, (7, 0), "reflect"),
+            ShapeError,
+            r"reflect border of 7 is too large for height 7; use at most 6",
+        ),
+        (lambda: F.pad2d(X, (0, 0, 1, 7), "circular"), ShapeError, r"circular border of 7 .* width 6; use at most 6"),
+        (lambda: F.pad2d(X[0], 1), ShapeError, r"Pad2d needs images"),
+        (lambda: F.upsample(X[0], 2), ShapeError, r"Upsample needs images"),
+        (lambda: F.max_pool1d(X, 2), ShapeError, r"MaxPool1d needs sequences"),
+        (lambda: F.conv2d(X, W, groups=2, flip=1), OptionError, r"flip must be True or False, got 1"),
         (lambda: F.conv2d(X, W, groups=2, device="tpu"), DeviceError, r"unknown device 'tpu'"),
         (lambda: F.conv2d(X, W, groups=2, data_format="CHWN"), OptionError, r"data_format must be"),
         (lambda: F.conv2d_backward(X, X, W, groups=2), ShapeError, r"dy must be float64 of shape \(2, 6, 5, 5\)"),

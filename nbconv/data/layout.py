@@ -9,12 +9,12 @@ from ..ops.base import Shape
 
 def channels_last(array: np.ndarray, data_format: str) -> np.ndarray:
     """View (N, C, H, W) as (N, H, W, C), (N, C, L) as (N, L, C); what is channels last already stays as it is."""
-    return np.moveaxis(array, 1, -1) if array.ndim > 2 and data_format == "NCHW" else array
+    return np.moveaxis(array, 1, -1) if array.ndim in (3, 4) and data_format == "NCHW" else array
 
 
 def from_channels_last(array: np.ndarray, data_format: str) -> np.ndarray:
     """View (N, H, W, C) as (N, C, H, W), (N, L, C) as (N, C, L), if that is what the caller uses."""
-    return np.moveaxis(array, -1, 1) if array.ndim > 2 and data_format == "NCHW" else array
+    return np.moveaxis(array, -1, 1) if array.ndim in (3, 4) and data_format == "NCHW" else array
 
 
 def outside(shape: Shape, data_format: str) -> Shape:
