@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numba import prange
 
-from .chunks import build
+from .chunks import build, flat
 from .compile import kernel
+from .memory import clear, copy
 
 
 def pad2d(op, x, *, out):
@@ -43,8 +44,18 @@ def border(size, before, after, mode):
 
 def bind_copy(x, out, rows, columns):
     """Return the call that copies pixel (rows[i], columns[j]) of ``x`` to pixel (i, j) of ``out``; of -1 it is 0."""
-    call = build(copy_pixels, 2 * out.size)
-    return lambda: call(x, rows, columns, out)
+    call, steps = build(copy_pixels, 2 * out.size), runs(columns) * x.shape[3]
+    operands = flat(x), rows, steps, x.shape[1], x.shape[2] * x.shape[3], flat(out), out.shape[2] * out.shape[3]
+    return lambda: call(*operands)
+
+
+def runs(pixels):
+    """Return stretches of neighbours that are copies of neighbours: (place, first pixel or less than 0, count).
+
+    ``runs(np.array([-1, 0, 1, 2, 2]))`` is [(0, -1, 1), (1, 0, 3), (4, 2, 1)].
+    """
+    firsts = np.flatnonzero((np.diff(pixels, prepend=-1) != 1) | (pixels < 1))
+    return np.stack([firsts, pixels[firsts], np.diff(firsts, append=len(pixels))], axis=1)
 
 
 def bind_sum(dy, dx, rows, columns):
@@ -63,14 +74,20 @@ def copies(pixels, size):
 
 
 @kernel
-def copy_pixels(x, rows, columns, out):
-    """Copy, a row of the result at a time."""
-    for row in prange(len(out) * len(rows)):
+def copy_pixels(x, rows, runs, height, x_line, out, line):
+    """Copy, a row of the result at a time; numbers are elements, not pixels."""
+    for row in prange(len(out) // line):
         n, i = row // len(rows), row % len(rows)
-        for j in range(len(columns)):
-            inside = rows[i] >= 0 and columns[j] >= 0
-            for c in range(x.shape[3]):
-                out[n, i, j, c] = x[n, rows[i], columns[j], c] if inside else 0
+        if rows[i] < 0:
+            clear(out, row * line, line)
+            continue
+        source = (n * height + rows[i]) * x_line
+        for k in range(len(runs)):
+            place, first, count = row * line + runs[k, 0], runs[k, 1], runs[k, 2]
+            if first < 0:
+                clear(out, place, count)
+            else:
+                copy(x, source + first, out, place, count)
 
 
 @kernel
