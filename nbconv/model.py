@@ -58,7 +58,7 @@ class Model:
     seed : int
         Of initial weights, the order of samples and dropout: the same seed gives the same bits.
     data_format : "NCHW" or "NHWC"
-        How images are given and returned.
+        How images are given and returned; sequences are (N, C, L) or (N, L, C) alike.
     rewrite : bool
         Whether ops are fused and batch norm is folded for inference. The results are the same up to rounding.
     threads : int, optional

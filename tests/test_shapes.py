@@ -6,7 +6,7 @@ from checking import check_backward, check_forward
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from nbconv import AvgPool2d, Conv2d, MaxPool2d
+from nbconv import AvgPool2d, Conv2d, ConvTranspose2d, MaxPool2d, Pad2d
 from nbconv.engine.registry import DEVICES
 from nbconv.errors import OptionError, ShapeError
 
@@ -34,11 +34,12 @@ def convs(draw, channels):
         groups * draw(st.integers(1, 9)),
         draw(pairs(4)),
         draw(pairs(3)),
-        draw(paddings(4)),
+        draw(st.one_of(paddings(4), st.just("full"))),
         draw(pairs(3)),
         groups,
         draw(st.booleans()),
         draw(st.sampled_from(["zeros", "circular"])),
+        draw(st.booleans()),
         activation=draw(st.sampled_from([None, "relu"])),
         pool=draw(
             st.sampled_from([None, MaxPool2d(2), MaxPool2d(3, stride=2, padding=1), MaxPool2d((1, 2), stride=1)])
@@ -66,14 +67,42 @@ def conv_cases(draw):
 
 
 @st.composite
+def transposed_cases(draw):
+    channels, stride = draw(st.integers(1, 18)), draw(pairs(3))
+    groups = draw(st.sampled_from([g for g in range(1, channels + 1) if channels % g == 0]))
+    op = ConvTranspose2d(
+        groups * draw(st.integers(1, 9)),
+        draw(pairs(4)),
+        stride,
+        draw(st.tuples(*[st.integers(0, 3)] * 4)),
+        tuple(draw(st.integers(0, s - 1)) for s in stride),
+        groups,
+        draw(st.booleans()),
+        draw(pairs(3)),
+        activation=draw(st.sampled_from([None, "relu"])),
+    )
+    return Case(op, (*draw(st.tuples(*[st.integers(1, m) for m in (2, 6, 6)])), channels), "ties")
+
+
+@st.composite
+def pad_cases(draw):
+    op = Pad2d(
+        draw(st.tuples(*[st.integers(0, 4)] * 4)), draw(st.sampled_from(["zeros", "reflect", "edge", "circular"]))
+    )
+    return Case(op, draw(st.tuples(*[st.integers(1, m) for m in (2, 6, 6, 5)])), "ties")
+
+
+@st.composite
 def pool_cases(draw):
     return Case(draw(pools()), draw(st.tuples(*[st.integers(1, m) for m in (2, 8, 8, 5)])), "ties")
 
 
 def count(size, kernel, stride, dilation, padding, ceil_mode):
-    """How many windows there are on one axis, one by one; ``padding`` is (before, after) or "same"."""
+    """How many windows there are on one axis, one by one; ``padding`` is (before, after), "same" or "full"."""
     if padding == "same":
         return len(range(0, size, stride))
+    if padding == "full":
+        return len(range(-(kernel - 1) * dilation, size, stride))
     before, after = padding
     covered = [t * dilation for t in range(kernel)][-1] + 1
     starts = range(-before, size + after, stride)
@@ -84,7 +113,7 @@ def count(size, kernel, stride, dilation, padding, ceil_mode):
 
 def counted(op, x, dilation, ceil_mode=False):
     """(H_out, W_out), counted."""
-    paddings = ["same"] * 2 if op.padding == "same" else [op.padding[:2], op.padding[2:]]
+    paddings = [op.padding] * 2 if isinstance(op.padding, str) else [op.padding[:2], op.padding[2:]]
     return tuple(
         count(*axis, ceil_mode) for axis in zip(x[1:3], op.kernel_size, op.stride, dilation, paddings, strict=True)
     )
@@ -120,6 +149,23 @@ def check_shape(out_shape, x, windows, channels):
 @FEW
 @given(case=conv_cases(), dtype=st.sampled_from(["float32", "float64"]))
 def test_convolutions_equal_the_reference(device, case, dtype):
+    assume(fits(case))
+    check_forward(case, device, dtype)
+    check_backward(case, device, dtype)
+
+
+@SHAPES_ONLY
+@given(case=transposed_cases())
+def test_transposed_convolution_makes_the_shape_that_its_convolution_takes(case):
+    op, x = case.op, case.x
+    assume(fits(case))
+    assert op.as_conv2d(x[3]).conv_shape(op.out_shape(x)) == x
+
+
+@pytest.mark.parametrize("device", [d for d in DEVICES if d != "reference"])
+@FEW
+@given(case=st.one_of(transposed_cases(), pad_cases()), dtype=st.sampled_from(["float32", "float64"]))
+def test_transposed_convolutions_and_borders_equal_the_reference(device, case, dtype):
     assume(fits(case))
     check_forward(case, device, dtype)
     check_backward(case, device, dtype)
