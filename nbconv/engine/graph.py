@@ -109,12 +109,12 @@ def input_symbol(shape: Sequence[int], data_format: str = "NCHW", name: str | No
         ) from None
     if len(sizes) not in (1, 2, 3):
         first = data_format == "NCHW"
-        image, sequence = (
-            ("(channels, height, width)", "(channels, length)")
+        examples = (
+            "(channels, height, width), (channels, length)"
             if first
-            else ("(height, width, channels)", "(length, channels)")
+            else "(height, width, channels), (length, channels)"
         )
-        raise ShapeError(f"an input shape is {image}, {sequence} or (features,), without the batch, got {tuple(shape)}")
+        raise ShapeError(f"an input shape is {examples} or (features,), without the batch, got {tuple(shape)}")
     if data_format == "NCHW":
         sizes = (*sizes[1:], sizes[0])
     return Symbol(None, (), sizes, name)

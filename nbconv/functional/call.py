@@ -77,16 +77,16 @@ class Call:
     def _inside(self, name: str, array: np.ndarray) -> np.ndarray:
         if name in self.op.canonical_axes:
             return array.transpose(np.argsort(self.op.canonical_axes[name]))
-        is_value = name in self.op.inputs and name not in self.op.integer_inputs
-        return channels_last(array, self.data_format) if is_value else array
+        return channels_last(array, self.data_format) if self._is_value(name) else array
 
     def _canonical(self, name: str, array: np.ndarray) -> np.ndarray:
         if name in self.op.canonical_axes:
             return np.ascontiguousarray(array.transpose(self.op.canonical_axes[name]))
-        return self._outside(array)
+        return np.ascontiguousarray(from_channels_last(array, self.data_format) if self._is_value(name) else array)
 
-    def _outside(self, array: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(from_channels_last(array, self.data_format))
+    def _is_value(self, name: str) -> bool:
+        """Whether an array has samples and channels: labels have no channels, parameters no samples."""
+        return name == "out" or (name in self.op.inputs and name not in self.op.integer_inputs)
 
 
 def host_array(values, name: str) -> np.ndarray:
