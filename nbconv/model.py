@@ -444,9 +444,10 @@ class Model:
             copy.step, copy.epochs_trained = self.step, self.epochs_trained
             return copy
 
-    def _like(self, device) -> Model:
+    def _like(self, device, graph: Graph | None = None) -> Model:
+        """A model with the same options, whose arrays are zero: of the same net, or of another graph."""
         copy = Model.__new__(Model)
-        copy._build(self.graph, device, self.dtype, self.seed, self.data_format, self.rewrite, self.threads)
+        copy._build(graph or self.graph, device, self.dtype, self.seed, self.data_format, self.rewrite, self.threads)
         return copy
 
     def _resume(self, optimizer: Op, loss: Op, metrics: Sequence[Op], arrays: Mapping[str, np.ndarray]) -> None:

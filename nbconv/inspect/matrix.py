@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data.checks import as_array
 from ..errors import DataError, NbconvError, OptionError, ShapeError
-from ..ops.base import Shape
+from ..ops.base import Layer, Shape
 from ..ops.conv import Conv2d
 from ..ops.options import flag, integer
 from ..ops.shapes import pair
@@ -63,7 +63,7 @@ class SparseMatrix:
         return f"<SparseMatrix {self.shape[0]} x {self.shape[1]}, {len(self.values)} values, {self.values.dtype}>"
 
 
-def conv_matrix(layer: Conv2d, input_shape: Sequence[int], weight, *, padded_input: bool = False) -> SparseMatrix:
+def conv_matrix(layer: Layer, input_shape: Sequence[int], weight, *, padded_input: bool = False) -> SparseMatrix:
     """Return the matrix M of a convolution: ``M @ x.ravel()`` is the flattened output for one sample x.
 
     ``conv_matrix(Conv2d(8, 3, padding=1), (3, 32, 32), weight)`` has the shape (8 * 32 * 32, 3 * 32 * 32), and
@@ -71,11 +71,11 @@ def conv_matrix(layer: Conv2d, input_shape: Sequence[int], weight, *, padded_inp
 
     Parameters
     ----------
-    layer : Conv2d
+    layer : Conv2d or Conv1d
         With any stride, padding, dilation and groups. The bias, which no matrix can add, is left out.
-    input_shape : (C, H, W)
+    input_shape : (C, H, W), or (C, L) of a sequence
         Of one sample, channels first whatever the model's data format is.
-    weight : array (K, C / groups, KH, KW)
+    weight : array (K, C / groups, KH, KW), or (K, C / groups, KW)
         The filters, as in ``model.state_dict()["0.weight"]``. The matrix has its dtype.
     padded_input : bool
         Whether the matrix is to act on a sample that has its border already. In one dimension, 4 outputs of 3 taps on 4
@@ -93,28 +93,32 @@ def conv_matrix(layer: Conv2d, input_shape: Sequence[int], weight, *, padded_inp
     border wraps, several entries may have one place. Dumoulin & Visin, "A guide to convolution arithmetic for deep
     learning" (2016), section 4.1.
     """
-    if not isinstance(layer, Conv2d):
+    op = getattr(layer, "as_2d", layer)  # a convolution of sequences is one of images of height 1
+    if not isinstance(op, Conv2d):
         raise OptionError(f"conv_matrix needs a convolution, such as Conv2d(8, 3), got {layer!r}")
     flag(padded_input, "padded_input")
-    c, h, w = _image_shape(input_shape)
+    is_sequence = op is not layer
+    c, h, w = _image_shape(input_shape, is_sequence)
     try:
-        _, out_h, out_w, k = layer.conv_shape((1, h, w, c))
+        _, out_h, out_w, k = op.conv_shape((1, h, w, c))
     except NbconvError as error:
-        raise type(error)(f"{layer!r} on {(c, h, w)}: {error}") from None
-    filters = _filters(layer, weight, (k, c // layer.groups, *pair(layer.kernel_size, "kernel_size")))
-    top, bottom, left, right = layer.pads((1, h, w, c))
-    border = None if padded_input else layer.padding_mode
+        raise type(error)(f"{layer!r} on {tuple(input_shape)}: {error}") from None
+    kernel, stride, dilation = (pair(getattr(op, name), name) for name in ("kernel_size", "stride", "dilation"))
+    weight_shape = (k, c // op.groups, *kernel[is_sequence:])
+    filters = _filters(layer, weight, weight_shape).reshape(k, -1, *kernel)
+    top, bottom, left, right = op.pads((1, h, w, c))
+    border = None if padded_input else op.padding_mode
     rows, columns = (
         _positions(size, count, before, window, border)
         for size, count, before, *window in zip(
-            (h, w), (out_h, out_w), (top, left), layer.kernel_size, layer.stride, layer.dilation, strict=True
+            (h, w), (out_h, out_w), (top, left), kernel, stride, dilation, strict=True
         )
     )
     height, width = (h + top + bottom, w + left + right) if padded_input else (h, w)
 
-    per_group, taps = c // layer.groups, filters.shape[2:]
-    filter_, channel, _, _, i, j = np.ogrid[:k, :per_group, : taps[0], : taps[1], :out_h, :out_w]
-    channel = channel + filter_ // (k // layer.groups) * per_group
+    per_group, filters_per_group = c // op.groups, k // op.groups
+    filter_, channel, _, _, i, j = np.ogrid[:k, :per_group, :1, :1, :out_h, :out_w]
+    channel = channel + filter_ // filters_per_group * per_group
     row, column = rows[:, None, :, None], columns[None, :, None, :]
     place = (channel * height + row) * width + column
     output = (filter_ * out_h + i) * out_w + j
@@ -127,30 +131,33 @@ def conv_matrix(layer: Conv2d, input_shape: Sequence[int], weight, *, padded_inp
     )
 
 
-def _image_shape(shape: Sequence[int]) -> tuple[int, int, int]:
-    if not isinstance(shape, (tuple, list)) or len(shape) != 3:
-        raise ShapeError(f"input_shape is (channels, height, width) of one sample, got {shape!r}")
-    c, h, w = (integer(size, "input_shape") for size in shape)
+def _image_shape(shape: Sequence[int], is_sequence: bool) -> tuple[int, int, int]:
+    """(C, H, W), where a sequence has a height of 1."""
+    wanted = ("channels", "length") if is_sequence else ("channels", "height", "width")
+    if not isinstance(shape, (tuple, list)) or len(shape) != len(wanted):
+        raise ShapeError(f"input_shape is ({', '.join(wanted)}) of one sample, got {shape!r}")
+    c, *sizes = (integer(size, "input_shape") for size in shape)
+    h, w = (1, *sizes) if is_sequence else sizes
     return c, h, w
 
 
-def _filters(layer: Conv2d, weight, shape: Shape) -> np.ndarray:
+def _filters(layer: Layer, weight, shape: Shape) -> np.ndarray:
     """The filters as they lie on the image: turned round, for a true convolution."""
     filters = as_array(weight, "weight")
     if filters.dtype.kind not in "biuf":
         raise DataError(f"weight must hold real numbers, got dtype {filters.dtype}")
     if filters.shape != shape:
         raise ShapeError(
-            f"weight must have shape {shape} (out, in / groups, height, width) for {layer!r}, got {filters.shape}"
+            f"weight must have shape {shape} (out, in / groups, taps) for {layer!r} on this input, got {filters.shape}"
         )
-    return filters[:, :, ::-1, ::-1] if getattr(layer, "flip", False) else filters
+    return np.flip(filters, tuple(range(2, filters.ndim))) if getattr(layer, "flip", False) else filters
 
 
 def _positions(size: int, outputs: int, before: int, window: Sequence[int], border: str | None) -> np.ndarray:
     """The position that each tap of each window sees on one axis, (taps, outputs); -1 for a border of zeros.
 
-    ``window`` is the kernel's size, stride and dilation on this axis. Without ``border``, positions count from its first
-    pixel.
+    ``window`` is the kernel's size, stride and dilation on this axis. Where the sample has its border already,
+    ``border`` is ``None``, and positions count from the border's first pixel.
     """
     kernel, stride, dilation = window
     seen = np.arange(kernel)[:, None] * dilation + np.arange(outputs) * stride
