@@ -28,14 +28,13 @@ def image_shape(
     ``usual`` is the (C, H, W) that is meant if none is given, ``least`` the number of pixels that both sides need.
     """
     last = data_format == "NHWC"
-    if input_shape is None:
-        return (*usual[1:], usual[0]) if last else usual
-    if isinstance(input_shape, (tuple, list)) and len(input_shape) == 3:
-        height, width = input_shape[:2] if last else input_shape[1:]
+    shape = ((*usual[1:], usual[0]) if last else usual) if input_shape is None else input_shape
+    if isinstance(shape, (tuple, list)) and len(shape) == 3:
+        height, width = shape[:2] if last else shape[1:]
         if min(height, width) < least:
             raise ShapeError(
                 f"{net} needs images of at least {least}x{least} pixels, because it makes them smaller, got height "
-                f'{height} and width {width} (input_shape={tuple(input_shape)}, data_format="{data_format}"); '
+                f'{height} and width {width} (input_shape={tuple(shape)}, data_format="{data_format}"); '
                 f"enlarge the images, or take a net with fewer pools or strides"
             )
-    return input_shape
+    return shape

@@ -103,8 +103,13 @@ def DeepConvNet(
     -----
     The ``DeepConvNet`` of the assignments of EECS 498-007 (Michigan).
     """
-    filters = _integers(num_filters, "num_filters", least=1, most=None)
-    pools = set(_integers(max_pools, "max_pools", least=0, most=len(filters) - 1))
+    filters = _integers(num_filters, "num_filters", least=1)
+    pools = set(_integers(max_pools, "max_pools", least=0))
+    if not filters or not pools <= set(range(len(filters))):
+        raise OptionError(
+            f"max_pools {tuple(max_pools)} must name convolutions of num_filters {filters}, counted from 0; "
+            f"for a pool after each of two, write DeepConvNet((8, 16), max_pools=(0, 1))"
+        )
     init, last = _scales(weight_scale)
     norm = (BatchNorm(),) if flag(batchnorm, "batchnorm") else ()
     layers: list[Layer] = []
@@ -125,7 +130,7 @@ def _scales(weight_scale: float | str) -> tuple[float | str, float | str]:
     return scale, scale
 
 
-def _integers(values, name: str, *, least: int, most: int | None) -> tuple[int, ...]:
-    if not isinstance(values, (tuple, list)):
+def _integers(values, name: str, *, least: int) -> tuple[int, ...]:
+    if not isinstance(values, Sequence) or isinstance(values, str):
         raise OptionError(f"{name} must be a sequence of integers, such as (8, 16), got {values!r}")
-    return tuple(integer(value, f"each of {name}", least=least, most=most) for value in values)
+    return tuple(integer(value, f"each of {name}", least=least) for value in values)
