@@ -115,6 +115,12 @@ def test_branches_see_what_either_sees():
     assert (row.receptive_field, row.first_centre) == ((5, 5), (0.5, 0.5))
 
 
+def test_branches_that_move_on_at_different_steps():
+    """The fourth value of the one sees pixel 6, that of the other pixel 3: together a span of 4."""
+    assert Window(1, 2).beside(Window(1, 1), 4) == Window(4, 2)
+    assert Window(3, 1, 1).beside(Window(9, 0), 7) == Window(10, 1, 1)
+
+
 def rows(layers, image):
     source = Input(image)
     return summarize(trace([source], [chain(source, layers)])).rows[1:]
