@@ -7,10 +7,11 @@ from math import prod
 import numpy as np
 import pytest
 from cases import CONV
+from running import on_reference
 
 from nbconv import Conv2d, Linear, Sequential
 from nbconv.errors import DataError, OptionError, ShapeError
-from nbconv.functional import conv2d, conv2d_backward
+from nbconv.functional import conv2d
 from nbconv.inspect import SparseMatrix, conv_matrix
 
 ROW = Conv2d(1, (1, 3), padding=(0, 1), bias=False)
@@ -62,22 +63,19 @@ def test_it_is_the_convolution_and_its_transpose_the_gradient(case):
     op, rng = plain(case.op), np.random.default_rng(0)
     _, h, w, c = case.x
     weight = rng.standard_normal((op.out_channels, c // op.groups, *op.kernel_size))
-    x = rng.standard_normal((1, c, h, w))
-    padding = op.pads(case.x)
-    options = dict(stride=op.stride, padding=padding, dilation=op.dilation, groups=op.groups)
-    options |= dict(padding_mode=op.padding_mode, device="reference")
-    y = conv2d(x, weight, **options)
-    dy = rng.standard_normal(y.shape)
+    x, dy = rng.standard_normal((c, h, w)), rng.standard_normal(op.out_shape((1, h, w, c)))
+    bound = on_reference(op, x.transpose(1, 2, 0)[None], weight=weight.transpose(2, 3, 1, 0), dy=dy)
+    y, dx = (array[0].transpose(2, 0, 1).ravel() for array in (bound.forward()["out"], bound.backward()["x"]))
     matrix = conv_matrix(op, (c, h, w), weight)
     assert matrix.shape == (y.size, x.size)
-    np.testing.assert_allclose(matrix @ x.ravel(), y.ravel(), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(matrix.T @ dy.ravel(), conv2d_backward(dy, x, weight, **options)[0].ravel(), atol=1e-12)
-    top, bottom, left, right = padding
+    np.testing.assert_allclose(matrix @ x.ravel(), y, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(matrix.T @ dy[0].transpose(2, 0, 1).ravel(), dx, rtol=0, atol=1e-12)
+    top, bottom, left, right = op.pads(case.x)
     mode = "wrap" if op.padding_mode == "circular" else "constant"
-    padded = np.pad(x[0], ((0, 0), (top, bottom), (left, right)), mode=mode)
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right)), mode=mode)
     outer = conv_matrix(op, (c, h, w), weight, padded_input=True)
     assert outer.shape == (y.size, padded.size)
-    np.testing.assert_allclose(outer @ padded.ravel(), y.ravel(), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(outer @ padded.ravel(), y, rtol=0, atol=1e-12)
 
 
 def test_weights_of_a_model():
