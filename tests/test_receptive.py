@@ -36,7 +36,7 @@ def on_images(case):
     """Whether a case is a layer from images to images; statistics of a batch couple everything, and do not count."""
     learns = isinstance(case.op, BatchNorm) and case.op.training
     is_image = len(case.x) > 2 and isinstance(case.op, Layer) and len(case.op.out_shape(*case.shapes)) == len(case.x)
-    return is_image and not learns and np.prod(case.x) < 5000
+    return is_image and not learns and case.values in ("normal", "ties") and np.prod(case.x) < 5000
 
 
 def seen(case, place):
@@ -46,7 +46,7 @@ def seen(case, place):
     bound = Bound(case, "reference", "float64", given={"dy": dy})
     bound.forward()
     dx = next(iter(bound.backward().values()))[0]
-    touched = ~(dx == 0).all(axis=-1)  # NaN is a gradient too
+    touched = dx.any(axis=-1)
     return [
         np.flatnonzero(touched.any(axis=tuple(a for a in range(touched.ndim) if a != axis)))
         for axis in range(touched.ndim)
