@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -27,46 +28,16 @@ def lenet(**options) -> nc.Model:
     )
 
 
-def cifar(**options) -> nc.Model:
-    """Three times convolution, batch norm, ReLU, pool, with 32, 64 and 128 filters, for 32x32 colour images."""
-    layers = [layer for channels in (32, 64, 128) for layer in (*_conv_norm(channels), nc.ReLU(), nc.MaxPool2d(2))]
-    return _chain((32, 32, 3), *layers, **options)
-
-
-def resnet8(**options) -> nc.Model:
-    """The smallest of the ResNets for CIFAR (He et al., 2016, section 4.2, n = 1): 16, 32 and 64 channels."""
-    image = nc.Input((3, 32, 32))
-    conv, norm = _conv_norm(16, name="stem")
-    x = nc.ReLU()(norm(conv(image)))
-    for i, (channels, stride) in enumerate(((16, 1), (32, 2), (64, 2))):
-        x = _residual(x, f"block{i}", channels, stride)
-    x = nc.Linear(CLASSES, name="head")(nc.GlobalAvgPool2d()(x))
-    return nc.Model(image, x, data_format="NHWC", **options)
-
-
-def _residual(x, name: str, channels: int, stride: int):
-    """Two convolutions and a shortcut, which is a convolution of one pixel where the shape changes."""
-    conv, norm = _conv_norm(channels, stride=stride, name=f"{name}_1")
-    y = nc.ReLU()(norm(conv(x)))
-    conv, norm = _conv_norm(channels, name=f"{name}_2")
-    y = norm(conv(y))
-    if stride > 1:
-        conv, norm = _conv_norm(channels, kernel=1, stride=stride, name=f"{name}_0")
-        x = norm(conv(x))
-    return nc.ReLU()(nc.Add()(y, x))
-
-
-def _conv_norm(channels: int, *, kernel: int = 3, stride: int = 1, name: str | None = None):
-    names = (f"{name}_conv", f"{name}_norm") if name else (None, None)
-    conv = nc.Conv2d(channels, kernel, stride, padding=kernel // 2, bias=False, name=names[0])
-    return conv, nc.BatchNorm(name=names[1])
-
-
 def _chain(shape, *layers, **options) -> nc.Model:
     return nc.Sequential(*layers, nc.Flatten(), nc.Linear(CLASSES), input_shape=shape, data_format="NHWC", **options)
 
 
-NETS = {"digits": digits, "lenet": lenet, "cifar": cifar, "resnet8": resnet8}
+NETS = {
+    "digits": digits,
+    "lenet": lenet,
+    "cifar": partial(nc.zoo.CIFARNet, num_classes=CLASSES, data_format="NHWC"),
+    "resnet8": partial(nc.zoo.ResNet8, num_classes=CLASSES, data_format="NHWC"),
+}
 
 
 class Trained:

@@ -9,6 +9,7 @@ For example::
 """
 
 from . import data, errors, functional, inspect, zoo
+from .convert import fc_to_conv
 from .engine.graph import input_symbol as Input
 from .io import cache
 from .model import Model, Sequential, load
@@ -60,6 +61,7 @@ __all__ = [
     "callbacks",
     "data",
     "errors",
+    "fc_to_conv",
     "functional",
     "initializers",
     "inspect",

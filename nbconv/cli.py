@@ -131,7 +131,7 @@ def evaluate(model, dataset, device, threads):
 @main.command()
 @click.argument("model", type=click.Path(path_type=Path))
 def summary(model):
-    """Print the layers of a model with their shapes, parameters and multiply-adds."""
+    """Print what the layers of a model make, hold, cost and see: shapes, parameters, multiply-adds, bytes, fields."""
     load(model, "reference").summary()
 
 

@@ -23,7 +23,7 @@ from .engine.registry import Device, open_device
 from .engine.rehearsal import Training, rehearse
 from .engine.update import Update
 from .errors import FileFormatError, GraphError, NbconvError, NonFiniteError, OptionError, ShapeError
-from .inspect.summary import summarize
+from .inspect.summary import Summary, summarize
 from .io import checkpoint
 from .ops.base import Layer, Op, Shape, Symbol
 from .ops.loss import CrossEntropy
@@ -444,9 +444,10 @@ class Model:
             copy.step, copy.epochs_trained = self.step, self.epochs_trained
             return copy
 
-    def _like(self, device) -> Model:
+    def _like(self, device, graph: Graph | None = None) -> Model:
+        """A model with the same options, whose arrays are zero: of the same net, or of another graph."""
         copy = Model.__new__(Model)
-        copy._build(self.graph, device, self.dtype, self.seed, self.data_format, self.rewrite, self.threads)
+        copy._build(graph or self.graph, device, self.dtype, self.seed, self.data_format, self.rewrite, self.threads)
         return copy
 
     def _resume(self, optimizer: Op, loss: Op, metrics: Sequence[Op], arrays: Mapping[str, np.ndarray]) -> None:
@@ -471,9 +472,16 @@ class Model:
         with self._lock:
             return self._plans.get(use, integer(batch_size, "batch_size")).memory_report()
 
-    def summary(self) -> None:
-        """Print the layers with their output shapes, parameters and multiply-accumulates."""
-        print(summarize(self.graph, self.data_format))
+    def summary(self, print: bool = True) -> Summary:
+        """Print what each layer makes, holds, costs and sees, and return it as a ``nbconv.inspect.Summary``.
+
+        The table has output shapes, parameters, multiply-accumulates, bytes of activations, and the receptive field
+        with its jump and first centre. ``model.summary(print=False).as_dict()`` is the same as plain data.
+        """
+        summary = summarize(self.graph, self.data_format, self.dtype)
+        if flag(print, "print"):
+            sys.stdout.write(f"{summary}\n")
+        return summary
 
     # within
 

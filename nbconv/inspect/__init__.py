@@ -1,5 +1,6 @@
-"""Looking at a net: what its layers make, hold and cost."""
+"""Looking at a net: what its layers make, hold, cost and see, and which matrix a convolution is."""
 
+from .matrix import SparseMatrix, conv_matrix
 from .summary import Row, Summary, summarize
 
-__all__ = ["Row", "Summary", "summarize"]
+__all__ = ["Row", "SparseMatrix", "Summary", "conv_matrix", "summarize"]

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, fields
 from typing import ClassVar, NamedTuple
 
 from ..errors import GraphError, NbconvError, OptionError
+from .receptive import Window
 
 Shape = tuple[int, ...]
 RESERVED_NAMES = ("input", "labels")
@@ -83,6 +84,19 @@ class Op:
 
     def check_batch(self, *shapes: Shape) -> None:
         """Raise ``ShapeError`` for what only the batch size can break."""
+
+    def windows(self, *shapes: Shape) -> tuple[Window, ...] | None:
+        """Through which window a value looks at each axis of its input, or ``None`` if it depends on the whole.
+
+        As it stands: a value sees the one at its place, and a feature vector sees the whole of the images it is made
+        of. An op that looks at more, or that moves values, says so. (The statistics of a batch do not count.)
+        """
+        (_, *seen, _), (_, *made, _) = shapes[0], self.out_shape(*shapes)
+        if seen and not made:
+            return None
+        if seen != made:
+            raise TypeError(f"{type(self).__name__} does not define windows")
+        return (Window(),) * len(made)
 
     def macs(self, *shapes: Shape) -> int:
         """Multiply-accumulates of forward with learned weights."""

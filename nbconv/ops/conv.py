@@ -10,7 +10,8 @@ from ..errors import OptionError, ShapeError
 from .base import Buffer, Layer, Shape
 from .options import flag, initializer, integer, settle
 from .pool import MaxPool2d
-from .shapes import AXES, Pads, image, padding_option, pair, resolve_padding, window_count
+from .receptive import Window, sliding
+from .shapes import AXES, Pads, image, padding_option, pair, resolve_padding, span, window_count
 
 PADDING_MODES = ("zeros", "circular")
 ACTIVATIONS = (None, "relu")
@@ -161,6 +162,11 @@ class Conv2d(Layer):
         if self.pool:
             used.append("argmax")
         return tuple(used)
+
+    def windows(self, x: Shape) -> tuple[Window, ...]:
+        spans = [span(k, d) for k, d in zip(self.kernel_size, self.dilation, strict=True)]
+        own = sliding(spans, self.stride, self.pads(x))
+        return self.pool.windows_after(own, self.conv_shape(x)) if self.pool else own
 
     def macs(self, x: Shape) -> int:
         return prod(self.conv_shape(x)) * self.fans(x)[0]

@@ -11,6 +11,7 @@ from .base import Buffer, Layer, Shape
 from .conv import ACTIVATIONS
 from .options import flag, number, settle
 from .pool import MaxPool2d
+from .receptive import Window
 from .shapes import samples
 
 
@@ -89,6 +90,9 @@ class BatchNorm(Layer):
         if not self.pool:
             return statistics
         return {**statistics, **self.pool.saved_shapes(x), "winners": Buffer(self.out_shape(x), "float")}
+
+    def windows(self, x: Shape) -> tuple[Window, ...] | None:
+        return self.pool.windows(x) if self.pool else super().windows(x)
 
     def reads_in_backward(self):
         used = {"weight": self.affine, "out": self.activation, "argmax": self.pool, "winners": self.pool}

@@ -9,6 +9,7 @@ from typing import ClassVar
 from ..errors import OptionError
 from .base import Buffer, Layer, Shape
 from .options import flag, integer, settle
+from .receptive import Window, sliding
 from .shapes import AXES, Pads, image, padding_option, pair, resolve_padding, span, window_count
 
 
@@ -57,6 +58,15 @@ class _Pool2d(Layer):
             )
         )
         return n, *sizes, c
+
+    def windows(self, x: Shape) -> tuple[Window, ...]:
+        dilation, _ = self._window()
+        spans = [span(k, d) for k, d in zip(self.kernel_size, dilation, strict=True)]
+        return sliding(spans, self.stride, self.pads(x))
+
+    def windows_after(self, fused: tuple[Window, ...], x: Shape) -> tuple[Window, ...]:
+        """The windows of an op that ends in this pool: ``fused`` are its own, ``x`` the shape of what is pooled."""
+        return tuple(a.then(b) for a, b in zip(fused, self.windows(x), strict=True))
 
     def flops(self, x: Shape) -> int:
         """One comparison or addition per window element."""

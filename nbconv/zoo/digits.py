@@ -10,6 +10,7 @@ from ..ops.linear import Linear
 from ..ops.norm import BatchNorm
 from ..ops.pool import MaxPool2d
 from ..ops.reshape import Flatten
+from .build import sequential
 
 
 def digits_net(**options) -> Sequential:
@@ -18,15 +19,8 @@ def digits_net(**options) -> Sequential:
     ``model = digits_net(device="cpu", seed=0)``. Two convolutions, each with batch norm, ReLU and pooling, and a linear
     layer behind dropout: 21,578 parameters. ``options`` are those of ``Model``.
     """
-    return Sequential(
-        *_block(32),
-        *_block(64),
-        Flatten(),
-        Dropout(0.25),
-        Linear(10),
-        input_shape=(8, 8, 1) if options.get("data_format") == "NHWC" else (1, 8, 8),
-        **options,
-    )
+    layers = (*_block(32), *_block(64), Flatten(), Dropout(0.25), Linear(10))
+    return sequential("digits_net", layers, None, usual=(1, 8, 8), least=4, **options)
 
 
 def _block(channels: int):
