@@ -12,12 +12,12 @@ from . import data, errors, functional, inspect, zoo
 from .engine.graph import input_symbol as Input
 from .io import cache
 from .model import Model, Sequential, load
-from .ops.activation import ReLU
+from .ops.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from .ops.conv import Conv2d
 from .ops.dropout import Dropout
 from .ops.linear import Linear
 from .ops.loss import CrossEntropy
-from .ops.merge import Add
+from .ops.merge import Add, Concat
 from .ops.metric import Accuracy
 from .ops.norm import BatchNorm
 from .ops.optimizer import SGD, Adam, AdamW
@@ -35,17 +35,23 @@ __all__ = [
     "Add",
     "AvgPool2d",
     "BatchNorm",
+    "Concat",
     "Conv2d",
     "CrossEntropy",
     "Dropout",
     "Flatten",
     "GlobalAvgPool2d",
     "Input",
+    "LeakyReLU",
     "Linear",
+    "LogSoftmax",
     "MaxPool2d",
     "Model",
     "ReLU",
     "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
     "cache",
     "callbacks",
     "data",

@@ -9,12 +9,25 @@ options raise ``ShapeError``, ``OptionError`` or ``DataError`` before anything i
     dx, dweight, dbias = conv2d_backward(dy, x, weight, padding=1)
 """
 
-from .activation import relu, relu_backward
+from .activation import (
+    leaky_relu,
+    leaky_relu_backward,
+    log_softmax,
+    log_softmax_backward,
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    softmax,
+    softmax_backward,
+    tanh,
+    tanh_backward,
+)
 from .conv import conv2d, conv2d_backward
 from .dropout import dropout, dropout_backward
 from .linear import linear, linear_backward
 from .loss import accuracy, cross_entropy, cross_entropy_backward
-from .merge import add, add_backward
+from .merge import add, add_backward, concat, concat_backward
 from .norm import batch_norm, batch_norm_backward
 from .pool import (
     avg_pool2d,
@@ -34,6 +47,8 @@ __all__ = [
     "avg_pool2d_backward",
     "batch_norm",
     "batch_norm_backward",
+    "concat",
+    "concat_backward",
     "conv2d",
     "conv2d_backward",
     "cross_entropy",
@@ -44,10 +59,20 @@ __all__ = [
     "flatten_backward",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
     "linear",
     "linear_backward",
+    "log_softmax",
+    "log_softmax_backward",
     "max_pool2d",
     "max_pool2d_backward",
     "relu",
     "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "softmax",
+    "softmax_backward",
+    "tanh",
+    "tanh_backward",
 ]

@@ -28,7 +28,7 @@ class Call:
         if empty:
             raise DataError(f"{empty[0]} is empty: it has shape {hosts[empty[0]].shape}")
         hosts = {name: self._inside(name, array) for name, array in hosts.items()}
-        self.shapes = [hosts[name].shape for name in op.inputs]
+        self.shapes = [hosts[name].shape for name in op.input_names()]
         out = op.out_shape(*self.shapes)
         op.check_batch(*self.shapes)
         _check_shapes(op, {**op.param_shapes(*self.shapes), **op.state_shapes(*self.shapes)}, hosts)
@@ -77,7 +77,7 @@ class Call:
     def _inside(self, name: str, array: np.ndarray) -> np.ndarray:
         if name in self.op.canonical_axes:
             return array.transpose(np.argsort(self.op.canonical_axes[name]))
-        return channels_last(array, self.data_format) if name in self.op.inputs else array
+        return channels_last(array, self.data_format) if name in self.op.input_names() else array
 
     def _canonical(self, name: str, array: np.ndarray) -> np.ndarray:
         if name in self.op.canonical_axes:
