@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from nbconv import SGD, Adam, AdamW, AvgPool2d, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
+from nbconv import SGD, Adam, AdamW, AvgPool2d, BatchNorm, Conv2d, Dropout, Flatten, LeakyReLU, Linear, MaxPool2d, ReLU
 from nbconv.errors import OptionError
 
 NAN, INF = float("nan"), float("inf")
@@ -24,6 +24,7 @@ NAN, INF = float("nan"), float("inf")
         (AvgPool2d(2, divisor_override=np.int64(3)), AvgPool2d(2, divisor_override=3)),
         (MaxPool2d(np.int64(2), ceil_mode=np.bool_(True)), MaxPool2d(2, ceil_mode=True)),
         (Dropout(np.float32(0.25)), Dropout(0.25)),
+        (LeakyReLU(np.float32(0.25)), LeakyReLU(0.25)),
     ],
     ids=str,
 )
@@ -56,6 +57,8 @@ def test_numpy_scalars_become_python_numbers(given, wanted):
         (lambda: BatchNorm(momentum=None), r"momentum \(the weight of the new value\) must be .* 0 and 1, got None"),
         (lambda: BatchNorm(affine=None), "affine must be True or False, got None"),
         (lambda: Dropout("x"), r"p \(the probability of dropping a value\) must be a number between 0 and 1, got 'x'"),
+        (lambda: LeakyReLU(INF), "negative_slope must be zero or more, and finite, got inf"),
+        (lambda: LeakyReLU("steep"), "negative_slope must be zero or more, and finite, got 'steep'"),
         (lambda: Dropout(NAN), "must be a number between 0 and 1, got nan"),
         (lambda: Conv2d(2, 3, bias="no"), "bias must be True or False, got 'no'"),
         (lambda: Linear(2, bias=0), "bias must be True or False, got 0"),

@@ -40,7 +40,7 @@ def exponential(v: Vectors, vector):
 
     exp(-inf) is 0, exp(inf) is infinite, exp(NaN) is NaN; small results are rounded to subnormal numbers.
     """
-    builder, (form, integers) = v.builder, _format(v)
+    builder, (form, integers) = v.builder, format_of(v)
     n, rest = _reduced(v, vector, form.least, form.most)
     total = _taylor(v, rest, 0)
     # 2^n itself could be too small or too large: half of n is added to the exponent, a factor does the rest
@@ -56,7 +56,7 @@ def exponential_minus_one(v: Vectors, vector):
     It is 2^n * (exp(r) - 1) + (2^n - 1). The caller must be compiled as an ``exact_helper``: regrouped, these sums lose
     what they are for.
     """
-    builder, (form, integers) = v.builder, _format(v)
+    builder, (form, integers) = v.builder, format_of(v)
     n, rest = _reduced(v, vector, -2.0 * form.digits, 0.0)
     less_one = v.multiply_add(_taylor(v, rest, 2), v.multiply(rest, rest), rest)
     bias, digits = (ir.Constant(integers, [number] * v.lanes) for number in (form.bias, form.digits))
@@ -64,7 +64,7 @@ def exponential_minus_one(v: Vectors, vector):
     return v.multiply_add([power], less_one, [builder.fsub(power, v.all_lanes(1.0))])[0]
 
 
-def _format(v):
+def format_of(v):
     """Return the format of a vector's numbers, and the vector of integers of their width."""
     width = 64 if v.type.element == ir.DoubleType() else 32
     return FORMATS[width], ir.VectorType(ir.IntType(width), v.lanes)
@@ -72,7 +72,7 @@ def _format(v):
 
 def _reduced(v, vector, least, most):
     """Return n and [r] of x = n * ln 2 + r, for x brought between ``least`` and ``most``; NaN is in r."""
-    builder, (form, integers) = v.builder, _format(v)
+    builder, (form, integers) = v.builder, format_of(v)
     high, low = _ln_2(form, np.dtype(f"float{integers.element.width}"))
     for limit, outside in (least, "<"), (most, ">"):
         limit = v.all_lanes(limit)
@@ -86,7 +86,7 @@ def _reduced(v, vector, least, most):
 
 def _taylor(v, rest, first):
     """Return what the terms of Taylor's series from ``first`` on add up to, divided by r to the power ``first``."""
-    terms = _format(v)[0].terms
+    terms = format_of(v)[0].terms
     total = [v.all_lanes(1 / factorial(terms))]
     for power in reversed(range(first, terms)):
         total = v.multiply_add(total, rest, [v.all_lanes(1 / factorial(power))])

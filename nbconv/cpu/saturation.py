@@ -6,13 +6,12 @@ With e = exp(-|x|), sigmoid(x) is 1 / (1 + e) or e / (1 + e), by the sign of x. 
 
 from __future__ import annotations
 
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
 from .compile import exact_helper
-from .exponential import each_vector, exponential, exponential_minus_one
-from .vectors import Vectors, pointers
+from .exponential import each_vector, exponential, exponential_minus_one, format_of
+from .vectors import Vectors, constant, pointers
 
 
 @exact_helper
@@ -65,8 +64,8 @@ def _mapping(function):
 
 def _sign_bits(v):
     """Return the bits that hold the signs of a vector."""
-    width = 64 if v.type.element == ir.DoubleType() else 32
-    return ir.Constant(ir.VectorType(ir.IntType(width), v.lanes), [1 << (width - 1)] * v.lanes)
+    _, integers = format_of(v)
+    return constant(integers, 1 << (integers.element.width - 1))
 
 
 def _minus_absolute(v, vector):

@@ -1,7 +1,8 @@
 """Softmax of rows of numbers, its logarithm, and the gradients of both.
 
-Each is written once, for two ways to lay vectors: *along* one row, a vector of neighbours at a time, or *across* as many
-rows as a vector has lanes, a column at a time, where rows would fill a small part of a vector.
+Each is written once, for two ways to lay vectors: *along* one row, a vector of neighbours at a time, or *across* as
+many rows as a vector has lanes, a column at a time. Columns cost more to read and write; but sums and maxima of short
+rows cost more along them, where whole vectors come down to one number.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from numba.extending import intrinsic
 
 from .compile import exact_helper
 from .exponential import each_vector, exponential
-from .vectors import Vectors, pointers
+from .logarithm import logarithm
+from .vectors import Vectors, constant, like, pointers
 
-FEW = 4
-"""The longest rows that are taken across."""
+FEW, VERY_FEW = 24, 8
+"""The longest rows that are taken across, forward and backward, where there is less to compute for what is moved."""
 
 
 @intrinsic
@@ -39,7 +41,7 @@ def softmax_row(typingctx, x, start, count, out):
 @intrinsic
 def softmax_rows(typingctx, x, out, start, classes, rows):
     """Write exp(x) / sum(exp(x)) of each of ``rows`` rows that lie one behind the other from ``start``."""
-    return types.void(x, out, *[types.intp] * 3), _by_rows(_write_softmax)
+    return types.void(x, out, *[types.intp] * 3), _by_rows(_write_softmax, FEW)
 
 
 @exact_helper
@@ -50,28 +52,28 @@ def log_softmax_rows(x, out, start, classes, rows):
 
 @intrinsic
 def _log_softmax_rows(typingctx, x, out, start, classes, rows):
-    return types.void(x, out, *[types.intp] * 3), _by_rows(_write_log_softmax)
+    return types.void(x, out, *[types.intp] * 3), _by_rows(_write_log_softmax, FEW)
 
 
 @intrinsic
 def softmax_gradient_rows(typingctx, dy, p, dx, start, classes, rows):
     """Write p * (dy - sum(dy * p)) of each row."""
-    return types.void(dy, p, dx, *[types.intp] * 3), _by_rows(_write_softmax_gradient)
+    return types.void(dy, p, dx, *[types.intp] * 3), _by_rows(_write_softmax_gradient, VERY_FEW)
 
 
 @intrinsic
 def log_softmax_gradient_rows(typingctx, dy, out, dx, start, classes, rows):
     """Write dy - exp(out) * sum(dy) of each row."""
-    return types.void(dy, out, dx, *[types.intp] * 3), _by_rows(_write_log_softmax_gradient)
+    return types.void(dy, out, dx, *[types.intp] * 3), _by_rows(_write_log_softmax_gradient, VERY_FEW)
 
 
-def _by_rows(write):
-    """Return the code of an intrinsic that does ``write(rows, *arrays)`` for all rows, across or along them."""
+def _by_rows(write, few):
+    """Return the code of an intrinsic that does ``write(rows, *arrays)``: across rows of up to ``few``, else along."""
 
     def generate(context, builder, signature, arguments):
         *arrays, start, classes, count = pointers(context, builder, signature, arguments)
         v = Vectors(context, builder, signature.args[0].dtype)
-        are_few = builder.icmp_signed("<=", classes, v.integer(FEW))
+        are_few = builder.icmp_signed("<=", classes, v.integer(few))
         across = builder.select(are_few, builder.and_(count, v.integer(-v.lanes)), v.integer(0))
         for layout, first, end, step in (_Across, v.integer(0), across, v.lanes), (_Along, across, count, 1):
             with cgutils.for_range_slice(builder, first, end, v.integer(step)) as (row, _):
@@ -92,11 +94,21 @@ class _Along:
         for index, masks in each_vector(self.v, self._count):
             yield self.v.builder.add(self._start, index), masks
 
+    def fetch(self, pointer):
+        """Return what ``load`` reads: the row is read where it lies."""
+        return pointer
+
+    def draft(self, fetched, pointer):
+        """Return where ``keep`` may write: the row's place in the result."""
+        return pointer
+
     def load(self, pointer, place, masks):
         return self.v.load(self.v.at(pointer, place), masks)[0]
 
-    def store(self, vector, pointer, place, masks):
+    def keep(self, vector, pointer, place, masks):
         self.v.store([vector], self.v.at(pointer, place), masks)
+
+    store = keep
 
     def fold(self, vector, combine):
         """Return what each row has in common: its largest number, or its sum."""
@@ -115,21 +127,35 @@ class _Across:
         self.v, self._start, self._count = v, start, count
 
     def each(self):
-        """Write a loop over the columns; give the place of each."""
+        """Write a loop over the columns; give the number of each."""
         with cgutils.for_range(self.v.builder, self._count) as loop:
-            yield self.v.builder.add(self._start, loop.index), None
+            yield loop.index, None
 
-    def load(self, pointer, place, masks):
-        vector = ir.Constant(self.v.type, ir.Undefined)
-        for lane in range(self.v.lanes):
-            number = self.v.element(pointer, self.v.steps(place, self._count, lane))
-            vector = self.v.builder.insert_element(vector, number, _lane(lane))
-        return vector
+    def fetch(self, pointer):
+        """Return what ``load`` reads: a copy, column by column."""
+        b = self.v.builder
+        columns = b.bitcast(cgutils.alloca_once(b, ir.ArrayType(self.v.type, FEW)), self.v.type.as_pointer())
+        for column, masks in self.each():
+            vector = ir.Constant(self.v.type, ir.Undefined)
+            for lane in range(self.v.lanes):
+                vector = b.insert_element(vector, b.load(self._number(pointer, column, lane)), _lane(lane))
+            self.keep(vector, columns, column, masks)
+        return columns
 
-    def store(self, vector, pointer, place, masks):
+    def draft(self, fetched, pointer):
+        """Return where ``keep`` may write: over what was fetched."""
+        return fetched
+
+    def load(self, columns, column, masks):
+        return self.v.builder.load(self.v.builder.gep(columns, [column]))
+
+    def keep(self, vector, columns, column, masks):
+        self.v.builder.store(vector, self.v.builder.gep(columns, [column]))
+
+    def store(self, vector, pointer, column, masks):
         for lane in range(self.v.lanes):
             number = self.v.builder.extract_element(vector, _lane(lane))
-            self.v.builder.store(number, self.v.at(pointer, self.v.steps(place, self._count, lane)))
+            self.v.builder.store(number, self._number(pointer, column, lane))
 
     def fold(self, vector, combine):
         """Return what each row has in common, which is here already."""
@@ -139,60 +165,65 @@ class _Across:
         """Return what each row has in common for every number of a vector."""
         return _in_format(self.v.builder, numbers, self.v.type.element)
 
+    def _number(self, pointer, column, lane):
+        return self.v.at(pointer, self.v.steps(self.v.builder.add(self._start, column), self._count, lane))
+
 
 def _write_softmax(rows, x_at, out_at):
     """Return the largest number of each row, and the sum of its exponentials."""
     v, b = rows.v, rows.v.builder
-    peak = _peak(rows, x_at)
+    x = rows.fetch(x_at)
+    powers = rows.draft(x, out_at)
+    peak = _peak(rows, x)
     peaks = rows.spread(peak)
 
-    def power(place, masks):
-        value = exponential(v, b.fsub(rows.load(x_at, place, masks), peaks))
-        rows.store(value, out_at, place, masks)
+    def power(*place):
+        value = exponential(v, b.fsub(rows.load(x, *place), peaks))
+        rows.keep(value, powers, *place)
         return value
 
     total = _sum(rows, power)
-    shares = rows.spread(b.fdiv(_constant(total.type, 1.0), total))
-    for place, masks in rows.each():
-        rows.store(b.fmul(rows.load(out_at, place, masks), shares), out_at, place, masks)
+    shares = rows.spread(b.fdiv(constant(total.type, 1.0), total))
+    for place in rows.each():
+        rows.store(b.fmul(rows.load(powers, *place), shares), out_at, *place)
     return peak, total
 
 
 def _write_log_softmax(rows, x_at, out_at):
     v, b = rows.v, rows.v.builder
-    peaks = rows.spread(_peak(rows, x_at))
-    total = _sum(rows, lambda place, masks: exponential(v, b.fsub(rows.load(x_at, place, masks), peaks)))
-    logarithms = rows.spread(_logarithm(b, total))
-    for place, masks in rows.each():
-        value = b.fsub(b.fsub(rows.load(x_at, place, masks), peaks), logarithms)
-        rows.store(value, out_at, place, masks)
+    x = rows.fetch(x_at)
+    peaks = rows.spread(_peak(rows, x))
+    total = _sum(rows, lambda *place: exponential(v, b.fsub(rows.load(x, *place), peaks)))
+    logarithms = rows.spread(logarithm(b, total))
+    for place in rows.each():
+        rows.store(b.fsub(b.fsub(rows.load(x, *place), peaks), logarithms), out_at, *place)
 
 
 def _write_softmax_gradient(rows, dy_at, p_at, dx_at):
     b = rows.v.builder
-    total = _sum(rows, lambda *place: b.fmul(rows.load(dy_at, *place), rows.load(p_at, *place)))
-    totals = rows.spread(total)
+    dy, p = rows.fetch(dy_at), rows.fetch(p_at)
+    totals = rows.spread(_sum(rows, lambda *place: b.fmul(rows.load(dy, *place), rows.load(p, *place))))
     for place in rows.each():
-        value = b.fmul(rows.load(p_at, *place), b.fsub(rows.load(dy_at, *place), totals))
-        rows.store(value, dx_at, *place)
+        difference = b.fsub(rows.load(dy, *place), totals)
+        rows.store(b.fmul(rows.load(p, *place), difference), dx_at, *place)
 
 
 def _write_log_softmax_gradient(rows, dy_at, out_at, dx_at):
     v, b = rows.v, rows.v.builder
-    totals = rows.spread(_sum(rows, lambda *place: rows.load(dy_at, *place)))
+    dy, out = rows.fetch(dy_at), rows.fetch(out_at)
+    totals = rows.spread(_sum(rows, lambda *place: rows.load(dy, *place)))
     for place in rows.each():
-        p = exponential(v, rows.load(out_at, *place))
-        value = b.fsub(rows.load(dy_at, *place), b.fmul(p, totals))
-        rows.store(value, dx_at, *place)
+        p = exponential(v, rows.load(out, *place))
+        rows.store(b.fsub(rows.load(dy, *place), b.fmul(p, totals)), dx_at, *place)
 
 
-def _peak(rows, x_at):
+def _peak(rows, x):
     """Return the largest number of each row; where one is NaN, any."""
     v, b = rows.v, rows.v.builder
     lowest = v.all_lanes(float("-inf"))
     (peak,) = v.variables([lowest])
     for place, masks in rows.each():
-        value = _where(b, masks, rows.load(x_at, place, masks), lowest)
+        value = _where(b, masks, rows.load(x, place, masks), lowest)
         b.store(_larger(b, value, b.load(peak)), peak)
     return rows.fold(b.load(peak), lambda left, right: _larger(b, left, right))
 
@@ -200,7 +231,7 @@ def _peak(rows, x_at):
 def _sum(rows, term):
     """Return the sum of each row in double precision, of ``term(place, masks)``."""
     v, b = rows.v, rows.v.builder
-    zeros = _constant(ir.VectorType(ir.DoubleType(), v.lanes), 0.0)
+    zeros = constant(ir.VectorType(ir.DoubleType(), v.lanes), 0.0)
     total = cgutils.alloca_once_value(b, zeros)
     for place, masks in rows.each():
         (value,) = v.widen([term(place, masks)])
@@ -216,23 +247,12 @@ def _larger(builder, a, b):
     return builder.select(builder.fcmp_ordered(">", a, b), a, b)
 
 
-def _logarithm(builder, number):
-    """Write code for the logarithm of a number, or of a vector, in double precision."""
-    count = f"v{number.type.count}" if isinstance(number.type, ir.VectorType) else ""
-    kind = ir.FunctionType(number.type, [number.type])
-    return builder.call(cgutils.get_or_insert_function(builder.module, kind, f"llvm.log.{count}f64"), [number])
-
-
 def _in_format(builder, number, element):
     """Return a number, or a vector, in single or double precision."""
-    kind = ir.VectorType(element, number.type.count) if isinstance(number.type, ir.VectorType) else element
+    kind = like(number.type, element)
     if number.type == kind:
         return number
     return builder.fpext(number, kind) if element == ir.DoubleType() else builder.fptrunc(number, kind)
-
-
-def _constant(kind, number):
-    return ir.Constant(kind, [number] * kind.count if isinstance(kind, ir.VectorType) else number)
 
 
 def _lane(number):

@@ -5,9 +5,9 @@ The names listed on the class *are* the signature of its kernels, on every devic
     forward(op, *inputs, *params, *state, *context, *, out, *saved[, scratch])
     backward(op, dy, *backward_reads, *, d<input>..., d<param>...[, scratch])
 
-``tests/test_registry.py`` holds each device to it. A ``variadic`` op reads any number of values by one name: its kernels
-take that operand, and its gradient, as a tuple of arrays. What an op does not use in its present form (the bias of
-``Conv2d(bias=False)``, a gradient nobody wants) is passed as ``None``.
+``tests/test_registry.py`` holds each device to it. What an op does not use in its present form (the bias of
+``Conv2d(bias=False)``, a gradient nobody wants) is passed as ``None``. A ``variadic`` op reads any number of values by
+one name: its kernels take that operand, and its gradient, as a tuple of arrays.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ class Op:
     """Whether kernels take ``scratch``, a dict of arrays that the device asks for in its ``SCRATCH`` table."""
     out_dtype: ClassVar[str | None] = None
     """The dtype of ``out`` where it is not that of the inputs."""
+    includes: ClassVar[tuple[type[Op], ...]] = ()
+    """Of a loss, the layers whose work it does itself: no model that it trains may end in one."""
     starts_at_one: ClassVar[tuple[str, ...]] = ()
     """Parameters and state whose initial value is 1; others start at 0, a ``weight`` by the layer's ``init``."""
     canonical_axes: ClassVar[dict[str, tuple[int, ...]]] = {}

@@ -43,7 +43,7 @@ def leaky_relu_backward(op, dy, out, *, dx):
 
 def sigmoid(op, x, *, out):
     def run():
-        power = np.exp(-np.abs(x))  # cannot overflow
+        power = np.exp(-np.abs(x.astype(np.float64)))  # cannot overflow
         out[...] = np.where(x >= 0, 1, power) / (1 + power)
 
     return run
@@ -58,7 +58,7 @@ def sigmoid_backward(op, dy, out, *, dx):
 
 def tanh(op, x, *, out):
     def run():
-        out[...] = np.tanh(x)
+        out[...] = np.tanh(x.astype(np.float64))
 
     return run
 
