@@ -17,7 +17,7 @@ from .exponential import each_vector, exponential
 from .logarithm import logarithm
 from .vectors import Vectors, constant, like, pointers
 
-FEW, VERY_FEW = 24, 8
+FEW, VERY_FEW = 24, 6
 """The longest rows that are taken across, forward and backward, where there is less to compute for what is moved."""
 
 
