@@ -13,13 +13,13 @@ from .convert import fc_to_conv
 from .engine.graph import input_symbol as Input
 from .io import cache
 from .model import Model, Sequential, load
-from .ops.activation import ReLU
+from .ops.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from .ops.conv import Conv2d
 from .ops.conv_transpose import ConvTranspose2d
 from .ops.dropout import Dropout
 from .ops.linear import Linear
 from .ops.loss import CrossEntropy
-from .ops.merge import Add
+from .ops.merge import Add, Concat
 from .ops.metric import Accuracy
 from .ops.norm import BatchNorm
 from .ops.optimizer import SGD, Adam, AdamW
@@ -40,6 +40,7 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "BatchNorm",
+    "Concat",
     "Conv1d",
     "Conv2d",
     "ConvTranspose2d",
@@ -49,13 +50,18 @@ __all__ = [
     "GlobalAvgPool1d",
     "GlobalAvgPool2d",
     "Input",
+    "LeakyReLU",
     "Linear",
+    "LogSoftmax",
     "MaxPool1d",
     "MaxPool2d",
     "Model",
     "Pad2d",
     "ReLU",
     "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
     "Upsample",
     "cache",
     "callbacks",

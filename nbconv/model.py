@@ -25,11 +25,13 @@ from .engine.update import Update
 from .errors import FileFormatError, GraphError, NbconvError, NonFiniteError, OptionError, ShapeError
 from .inspect.summary import Summary, summarize
 from .io import checkpoint
+from .ops.activation import Softmax
 from .ops.base import Layer, Op, Shape, Symbol
 from .ops.loss import CrossEntropy
 from .ops.metric import Accuracy
 from .ops.optimizer import SGD, Adam, AdamW, Optimizer
 from .ops.options import LARGEST_SEED, flag, integer
+from .ops.reshape import Flatten
 from .train import loop
 from .train.callbacks import Callback, History
 from .train.initializers import initial_values
@@ -132,8 +134,9 @@ class Model:
     ) -> None:
         """Choose how to train: ``compile(SGD(lr=0.1, momentum=0.9), "cross_entropy", ["accuracy"])``.
 
-        The optimiser starts anew. Raises ``OptionError`` for a name that is none of the choices, and ``ShapeError`` for
-        a loss that does not fit the output.
+        The optimiser starts anew. Raises ``OptionError`` for a name that is none of the choices, and for a model that
+        ends in what its loss does (a softmax before the cross entropy); ``ShapeError`` for a loss that does not fit the
+        output.
         """
         optimizer_op = _make(optimizer, "optimizer", OPTIMIZERS, Optimizer)
         loss_op = _make(loss, "loss", LOSSES, Op)
@@ -141,6 +144,7 @@ class Model:
         metric_ops = tuple(_make(metric, "metrics", METRICS, Op) for metric in listed)
         if len(self.graph.outputs) != 1:
             raise GraphError("training with a loss needs a model with one output; use forward and backward for several")
+        _check_last_layer(self.graph, loss_op)
         with self._lock:
             update = Update(optimizer_op, self.parameters)
             self._plans.compile(loss_op, metric_ops, update.call)
@@ -314,13 +318,19 @@ class Model:
         return self._outputs([np.concatenate(part) for part in parts])
 
     def classify(self, x, batch_size: int = 256, check_finite: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        """Return the most likely class of each sample and its probability, by a softmax over the output: two (N,)."""
+        """Return the most likely class of each sample and its probability: two (N,).
+
+        The output are logits, of which this is the softmax, or probabilities, if the model ends in a ``Softmax``.
+        """
         if len(self.graph.outputs) != 1:
             raise GraphError("classify needs a model with one output")
         logits = np.asarray(self.predict(x, batch_size, check_finite), np.float64)
         if logits.ndim != 2:
             raise ShapeError(f"classify needs one row of logits per sample, but the output has shape {logits.shape}")
-        odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        if isinstance(self.graph.nodes[self.graph.outputs[0]].op, Softmax):
+            odds = logits
+        else:
+            odds = np.exp(logits - logits.max(axis=1, keepdims=True))
         labels = logits.argmax(axis=1)
         return labels, odds[np.arange(len(labels)), labels] / odds.sum(axis=1)
 
@@ -612,6 +622,20 @@ def _make(choice, name: str, named: Mapping[str, type], kind: type):
         return choice
     hint = " (write it with parentheses)" if isinstance(choice, type) else ""
     raise OptionError(f"{name} must be one of {', '.join(map(repr, named))} or an instance, got {choice!r}{hint}")
+
+
+def _check_last_layer(graph: Graph, loss: Op) -> None:
+    """Raise ``OptionError`` where the model ends in what the loss does itself."""
+    (position,) = graph.outputs
+    while isinstance(graph.nodes[position].op, Flatten):
+        (position,) = graph.nodes[position].inputs
+    last = graph.nodes[position].op
+    if isinstance(last, loss.includes):
+        kind, name = type(last).__name__, {of: name for name, of in LOSSES.items()}[type(loss)]
+        raise OptionError(
+            f"the model ends in {graph.describe(position)}, which {name} would apply once more; "
+            f"remove the {kind}: {name} takes logits. For labels and probabilities there is classify"
+        )
 
 
 def _choice(value, name: str, choices: tuple[str, ...]) -> str:

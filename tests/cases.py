@@ -16,6 +16,7 @@ from nbconv import (
     AvgPool1d,
     AvgPool2d,
     BatchNorm,
+    Concat,
     Conv1d,
     Conv2d,
     ConvTranspose2d,
@@ -24,11 +25,16 @@ from nbconv import (
     Flatten,
     GlobalAvgPool1d,
     GlobalAvgPool2d,
+    LeakyReLU,
     Linear,
+    LogSoftmax,
     MaxPool1d,
     MaxPool2d,
     Pad2d,
     ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
     Upsample,
 )
 from nbconv.ops.base import Op, Shape
@@ -43,11 +49,14 @@ def _spoil(x, rng, *values):
     return np.select([kind == i for i in range(len(values))], values, x)
 
 
+SATURATING = (1e3, -1e3, 30.0, -30.0, 1e-20, -1e-20)
 VALUES = {
     "normal": lambda x, rng: x,
     "ties": lambda x, rng: rng.integers(-1, 2, x.shape),
     "nan": lambda x, rng: _spoil(x, rng, np.nan, np.nan),
     "special": lambda x, rng: _spoil(x, rng, np.nan, np.inf, -np.inf, 0.0, -0.0),
+    "saturating": lambda x, rng: _spoil(x, rng, *SATURATING),
+    "mostly -inf": lambda x, rng: np.where(rng.random(x.shape) < 0.7, -np.inf, x),
     "-inf": lambda x, rng: np.full_like(x, -np.inf),
     "large": lambda x, rng: 1e4 * x,
     "offset": lambda x, rng: 1e3 + x,
@@ -72,13 +81,17 @@ class Case(NamedTuple):
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
-        """The shapes of all inputs: labels are one per row, all others are as large as the first."""
+        """The shapes of all inputs: labels are one per row, all others as large as the first but for their channels."""
+        if isinstance(self.op, Concat):
+            return tuple((*self.x[:-1], channels) for channels in self.op.channels)
         return tuple(self.x[:-1] if name == "labels" else self.x for name in self.op.inputs)
 
     def operands(self, dtype: str) -> dict[str, np.ndarray]:
         """Inputs, parameters and state; the optimisers' state, which forward moves, starts as zeros."""
         op, rng = self.op, np.random.default_rng(self.seed)
-        arrays = {name: self._input(name, rng) for name in op.inputs}
+        arrays = {
+            name: self._input(name, rng, shape) for name, shape in zip(op.input_names(), self.shapes, strict=True)
+        }
         arrays |= {name: self._normal(rng, shape) for name, shape in op.param_shapes(*self.shapes).items()}
         arrays |= {name: rng.uniform(0.5, 1.5, shape) for name, shape in op.state_shapes(*self.shapes).items()}
         if isinstance(op, Optimizer):
@@ -92,7 +105,7 @@ class Case(NamedTuple):
             arrays["rng"] = np.array([self.seed, step, 7])
         if "hyper" in self.op.context:
             arrays["hyper"] = np.array([self.op.lr / step, step])
-            arrays["grad"] = self._input("grad", np.random.default_rng(step)).astype(dtype)
+            arrays["grad"] = self._input("grad", np.random.default_rng(step), self.x).astype(dtype)
         return arrays
 
     def dy(self, dtype: str) -> np.ndarray:
@@ -104,10 +117,10 @@ class Case(NamedTuple):
         x = rng.standard_normal(shape)
         return x if self.values != "ties" else np.round(2 * x)
 
-    def _input(self, name, rng) -> np.ndarray:
+    def _input(self, name, rng, shape) -> np.ndarray:
         if name == "labels":
-            return rng.integers(0, self.x[-1], self.x[:-1])
-        x = rng.standard_normal(self.x)
+            return rng.integers(0, self.x[-1], shape)
+        x = rng.standard_normal(shape)
         return x if name == "param" else VALUES[self.values](x, rng)
 
     def __str__(self):
@@ -433,6 +446,27 @@ ELEMENTWISE = [
     Case(Add(activation="relu"), (1, 1)),
     Case(Add(activation="relu"), (3, 37), "special"),
     Case(Add(activation="relu"), (4, 63, 61, 9), "ties"),
+    Case(LeakyReLU(), (2, 5, 3, 7)),
+    Case(LeakyReLU(0.0), (1, 1)),
+    Case(LeakyReLU(0.2), (3, 37), "special"),
+    Case(LeakyReLU(0.25), (4, 4, 5, 3), "ties"),
+    Case(LeakyReLU(1.5), (4, 63, 61, 9)),
+    Case(Sigmoid(), (2, 5, 3, 7)),
+    Case(Sigmoid(), (1, 1)),
+    Case(Sigmoid(), (3, 37), "special"),
+    Case(Sigmoid(), (5, 17), "saturating"),
+    Case(Sigmoid(), (4, 63, 61, 9)),
+    Case(Tanh(), (2, 5, 3, 7)),
+    Case(Tanh(), (1, 1)),
+    Case(Tanh(), (3, 37), "special"),
+    Case(Tanh(), (5, 17), "saturating"),
+    Case(Tanh(), (4, 63, 61, 9)),
+    Case(Concat(channels=(7, 7)), (2, 5, 3, 7)),
+    Case(Concat(channels=(1, 1)), (1, 1, 1, 1)),
+    Case(Concat(channels=(3, 16, 1, 33)), (2, 3, 5, 3)),
+    Case(Concat(channels=(17, 4)), (5, 17), "special"),
+    Case(Concat(channels=(24, 70, 5)), (4, 31, 33, 24)),
+    Case(Concat(channels=(1, 16384)), (9, 1)),
     Case(Flatten(), (2, 5, 3, 7)),
     Case(Flatten(), (1, 1, 1, 1)),
     Case(Flatten(), (3, 11)),
@@ -449,6 +483,32 @@ ELEMENTWISE = [
     Case(Dropout(0.3), (4, 9), seed=2**32 + 5),
     Case(Dropout(0.5), (2, 2, 3, 3), seed=2**62 + 12345),
     Case(Dropout(0.3), (4, 63, 61, 9)),
+]
+SOFTMAX = [
+    Case(op(), x, *values)
+    for op in (Softmax, LogSoftmax)
+    for x, *values in (
+        ((8, 10),),
+        ((1, 1),),
+        ((5, 1), "special"),
+        ((70, 2),),
+        ((2, 5, 7, 3),),
+        ((37, 4), "special"),
+        ((40, 4), "mostly -inf"),
+        ((9, 17), "mostly -inf"),
+        ((37, 9), "special"),
+        ((20, 24),),
+        ((6, 17), "large"),
+        ((6, 5), "offset"),
+        ((6, 5), "nan"),
+        ((19, 3), "-inf"),
+        ((5, 33), "-inf"),
+        ((40, 3), "ties"),
+        ((2, 3, 5, 17), "special"),
+        ((300, 1000),),
+        ((4, 60, 61, 7),),
+        ((4, 60, 61, 3),),
+    )
 ]
 LOSS = [
     Case(CrossEntropy(), (8, 10)),
@@ -506,6 +566,7 @@ CASES = [
     *AVG_POOL,
     *BATCH_NORM,
     *ELEMENTWISE,
+    *SOFTMAX,
     *LOSS,
     *OPTIMIZER,
 ]
@@ -526,7 +587,13 @@ TOLERANCE = {
     Upsample: {"float32": 2e-7, "float64": 5e-16},
     BatchNorm: {"float32": 1e-6, "float64": 5e-15},
     ReLU: EXACT,
+    LeakyReLU: {"float32": 1e-7, "float64": 2e-16},  # the slope is rounded, and the product
+    Sigmoid: {"float32": 2e-7, "float64": 5e-16},
+    Tanh: {"float32": 2e-7, "float64": 5e-16},
+    Softmax: {"float32": 4e-7, "float64": 1e-15},
+    LogSoftmax: {"float32": 3e-7, "float64": 1e-15},
     Add: EXACT,
+    Concat: EXACT,
     Flatten: EXACT,
     Dropout: {"float32": 2e-7, "float64": 5e-16},  # the scale is rounded, and the product
     CrossEntropy: {"float32": 1e-6, "float64": 2e-15},

@@ -115,7 +115,7 @@ class Bound:
 def on_reference(op: Op, x, **given) -> Bound:
     """An op on the reference, in float64, with these operands: ``on_reference(ReLU(), [[-1.0, 2.0]]).forward()``."""
     x = np.asarray(x)
-    name = op.inputs[0]
+    name = op.input_names()[0]
     return Bound(Case(op, x.shape), "reference", "float64", given={name: x, **given})
 
 

@@ -9,9 +9,9 @@ import pytest
 from cases import CONV
 from running import on_reference
 
-from nbconv import Conv2d, Linear, Sequential
+from nbconv import Conv1d, Conv2d, Linear, Sequential
 from nbconv.errors import DataError, OptionError, ShapeError
-from nbconv.functional import conv2d
+from nbconv.functional import conv1d, conv2d
 from nbconv.inspect import SparseMatrix, conv_matrix
 
 ROW = Conv2d(1, (1, 3), padding=(0, 1), bias=False)
@@ -138,3 +138,13 @@ def test_only_what_is_not_zero_is_kept():
 def test_what_is_refused(build, error, message):
     with pytest.raises(error, match=message):
         build()
+
+
+def test_sequences():
+    matrix = conv_matrix(Conv1d(1, 3, padding=1), (1, 4), W.reshape(1, 1, 3), padded_input=True)
+    assert matrix.toarray().tolist() == [[2, 3, 5, 0, 0, 0], [0, 2, 3, 5, 0, 0], [0, 0, 2, 3, 5, 0], [0, 0, 0, 2, 3, 5]]
+    options = {"stride": 2, "padding": (2, 1), "dilation": 2, "groups": 2, "flip": True}
+    layer, rng = Conv1d(4, 3, **options, bias=False), np.random.default_rng(0)
+    w, x = rng.standard_normal((4, 1, 3)), rng.standard_normal((2, 11))
+    y = conv1d(x[None], w, **options, device="reference")
+    np.testing.assert_allclose(conv_matrix(layer, (2, 11), w) @ x.ravel(), y.ravel(), atol=1e-12)

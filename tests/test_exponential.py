@@ -6,7 +6,8 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from nbconv.cpu.compile import OPTIONS
-from nbconv.cpu.exponential import exponential, softmax_row
+from nbconv.cpu.exponential import exponential
+from nbconv.cpu.softmax import softmax_row
 from nbconv.cpu.vector import HAS_FMA, lanes
 from nbconv.cpu.vectors import Vectors, pointers
 

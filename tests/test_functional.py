@@ -29,6 +29,12 @@ CALLS = {
     "avg_pool2d": ((X, 3, 2, 1), {"count_include_pad": False}, 1),
     "global_avg_pool2d": ((X,), {}, 1),
     "relu": ((X,), {}, 1),
+    "leaky_relu": ((X, 0.2), {}, 1),
+    "sigmoid": ((X,), {}, 1),
+    "tanh": ((X,), {}, 1),
+    "softmax": ((X,), {}, 1),
+    "log_softmax": ((X,), {}, 1),
+    "concat": ((X, RNG.standard_normal((2, 1, 7, 6)), RNG.standard_normal((2, 3, 7, 6))), {}, 3),
     "flatten": ((X,), {}, 1),
     "add": ((X, RNG.standard_normal(X.shape)), {}, 2),
     "conv1d": ((X[:, :, 0], W[:, :, 0], B), {"stride": 2, "padding": (2, 1), "groups": 2, "flip": True}, 3),
@@ -163,6 +169,9 @@ def test_batch_norm_without_running_statistics(device):
         lambda x: F.batch_norm(x, B[:4], B[:4]),
         lambda x: F.relu(x),
         lambda x: F.add(x, x),
+        lambda x: F.sigmoid(x),
+        lambda x: F.softmax(x),
+        lambda x: F.concat(x, x),
         lambda x: F.dropout(x),
         lambda x: F.flatten(x),
     ],
@@ -213,6 +222,28 @@ def test_cross_entropy_by_hand(device):
 
 
 @on_every_device
+def test_softmax_is_over_channels(device):
+    want = np.exp(X) / np.exp(X).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(F.softmax(X, device=device), want, rtol=1e-14)
+    np.testing.assert_allclose(F.log_softmax(X, device=device), np.log(want), rtol=1e-13)
+    last = X.transpose(0, 2, 3, 1)
+    result = F.softmax(last, device=device, data_format="NHWC")
+    np.testing.assert_allclose(result, want.transpose(0, 2, 3, 1), rtol=1e-14)
+
+
+@on_every_device
+def test_concat_joins_channels(device):
+    parts = X, X[:, :1] + 7, -X[:, 1:]
+    np.testing.assert_array_equal(F.concat(*parts, device=device), np.concatenate(parts, axis=1))
+    last = [part.transpose(0, 2, 3, 1) for part in parts]
+    result = F.concat(*last, device=device, data_format="NHWC")
+    np.testing.assert_array_equal(result, np.concatenate(last, axis=3))
+    gradients = F.concat_backward(result, *last, device=device, data_format="NHWC")
+    for gradient, part in zip(gradients, last, strict=True):
+        np.testing.assert_array_equal(gradient, part)
+
+
+@on_every_device
 def test_dropout_keeps_its_mask_in_backward_and_its_mean(device):
     x = np.ones((64, 3, 9, 9), np.float32)
     y = F.dropout(x, 0.3, seed=1, step=5, device=device)
@@ -242,6 +273,7 @@ def test_results_do_not_share_memory_with_arguments():
         ),
         ("batch_norm", ["x", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps"]),
         ("dropout", ["x", "p", "training"]),
+        ("leaky_relu", ["x", "negative_slope"]),
         ("cross_entropy", ["x", "target"]),
     ],
 )
@@ -307,6 +339,13 @@ def test_the_order_of_arguments_is_pytorchs(name, order):
         (lambda: F.cross_entropy(ROWS, LABELS[:3]), ShapeError, r"5 samples, but 3 labels"),
         (lambda: F.cross_entropy(ROWS[0], LABELS), ShapeError, r"logits must be \(N, C\)"),
         (lambda: F.add(X, X[:1]), ShapeError, r"Add needs two equal shapes"),
+        (lambda: F.concat(X), DataError, r"two or more arrays, got 1; write concat\(a, b\), not concat\(\[a, b\]\)"),
+        (lambda: F.concat(X, X[:1]), ShapeError, r"value 1 has shape \(1, 7, 6, 4\) and value 0 has \(2, 7, 6, 4\)"),
+        (lambda: F.concat(X, X[:, :, 1:]), ShapeError, r"value 1 has shape \(6, 6, 4\) and value 0 has \(7, 6, 4\)"),
+        (lambda: F.concat(X, X[:, :0]), DataError, r"x1 is empty"),
+        (lambda: F.concat(X, X.astype(np.float32)), DataError, r"x0 float64, x1 float32"),
+        (lambda: F.concat_backward(X, X, X), ShapeError, r"dy must be float64 of shape \(2, 8, 7, 6\)"),
+        (lambda: F.leaky_relu(X, -0.1), OptionError, r"negative_slope must be zero or more, and finite, got -0.1"),
         (
             lambda: F.batch_norm(X, [0.0] * 4, np.ones(4), training=True),
             DataError,
@@ -344,6 +383,12 @@ def test_every_layer_has_a_function():
         "Dropout",
         "Flatten",
         "Add",
+        "LeakyReLU",
+        "Sigmoid",
+        "Tanh",
+        "Softmax",
+        "LogSoftmax",
+        "Concat",
     }
     assert layers <= set(nc.__all__)
     assert all(hasattr(F, f"{name}_backward") for name in (*CALLS, "batch_norm", "cross_entropy"))

@@ -63,5 +63,5 @@ def test_case_is_what_it_says(case):
     """A case's values are the same each time, and reach the kernel."""
     first, second = (case.operands("float32") for _ in range(2))
     assert bits(first) == bits(second)
-    assert set(case.op.inputs) <= set(first)
-    assert {name for name in gradient_names(case.op) if name in case.op.inputs} <= set(first)
+    assert set(case.op.input_names()) <= set(first)
+    assert {name for name in gradient_names(case.op) if name in case.op.input_names()} <= set(first)

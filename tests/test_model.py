@@ -501,3 +501,45 @@ def test_a_loss_that_is_not_finite_stops_with_the_layer_and_keeps_the_parameters
         assert np.isfinite(value).all(), name
         np.testing.assert_array_equal(value, good[name], err_msg=name)
     model.fit(x[:8], y[:8], batch_size=8, verbose=0)  # and can be used further
+
+
+@pytest.mark.parametrize("last", [[nc.Softmax(name="odds")], [nc.Softmax(name="odds"), nc.Flatten()]])
+def test_a_softmax_before_the_cross_entropy_is_refused(last):
+    model = nc.Sequential(nc.Linear(4), *last, input_shape=(3,), device="reference")
+    with pytest.raises(OptionError) as error:
+        model.compile(nc.SGD(), "cross_entropy")
+    assert str(error.value) == (
+        "the model ends in layer 1 (Softmax 'odds'), which cross_entropy would apply once more; "
+        "remove the Softmax: cross_entropy takes logits. For labels and probabilities there is classify"
+    )
+    with pytest.raises(OptionError, match="the model has no loss yet"):
+        model.fit(np.ones((4, 3)), np.zeros(4, int))
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        (nc.Linear(4), nc.Softmax(), nc.Linear(4)),
+        (nc.Linear(4), nc.LogSoftmax()),  # of which the softmax is what it was
+        (nc.Linear(4), nc.Sigmoid()),
+    ],
+    ids=str,
+)
+def test_other_activations_may_stand_before_the_cross_entropy(layers):
+    model = nc.Sequential(*layers, input_shape=(3,), device="reference")
+    model.compile(nc.SGD(), "cross_entropy")
+    assert np.isfinite(model.train_on_batch(np.ones((4, 3)), np.arange(4))["loss"])
+
+
+@on_every_device
+def test_probabilities_are_the_same_with_and_without_a_softmax_at_the_end(device):
+    x, _ = samples(9, (5,))
+    models = [
+        nc.Sequential(nc.Linear(4), *last, input_shape=(5,), device=device)
+        for last in ([], [nc.Softmax()], [nc.LogSoftmax()])
+    ]
+    (labels, probabilities), *others = (model.classify(x) for model in models)
+    np.testing.assert_allclose(models[1].predict(x).max(axis=1), probabilities, rtol=1e-6)
+    for other, same in others:
+        np.testing.assert_array_equal(other, labels)
+        np.testing.assert_allclose(same, probabilities, rtol=1e-6)

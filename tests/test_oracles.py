@@ -11,7 +11,17 @@ from onnx.reference import ReferenceEvaluator
 from running import Bound, on_reference
 from scipy import ndimage, signal
 
-from nbconv import AvgPool2d, BatchNorm, Conv1d, Conv2d, GlobalAvgPool2d, MaxPool2d
+from nbconv import (
+    AvgPool2d,
+    BatchNorm,
+    Concat,
+    Conv1d,
+    Conv2d,
+    GlobalAvgPool2d,
+    LogSoftmax,
+    MaxPool2d,
+    Softmax,
+)
 
 RNG = np.random.default_rng(0)
 PLAIN_CONVS = [
@@ -53,6 +63,11 @@ EXAMPLES = {
     "test_batchnorm_epsilon": BatchNorm(eps=1e-2, training=False),
     "test_batchnorm_example_training_mode": BatchNorm(),
     "test_batchnorm_epsilon_training_mode": BatchNorm(eps=1e-2),
+    "test_softmax_example": Softmax(),
+    "test_softmax_large_number": Softmax(),
+    "test_logsoftmax_example_1": LogSoftmax(),
+    "test_logsoftmax_large_number": LogSoftmax(),
+    "test_concat_2d_axis_1": Concat(channels=(2, 2)),
 }
 """ONNX's single-node examples that nbconv can express: with padding up to half a window, in two dimensions."""
 FOUR_DIGITS = ("test_averagepool_2d_ceil_last_window_starts_on_pad",)
@@ -72,7 +87,7 @@ def onnx_examples():
 def test_onnx_example(name, onnx_examples):
     op = EXAMPLES[name]
     (x, *given), (y, *_) = (map(np.asarray, arrays) for arrays in onnx_examples[name][0])
-    names = ("weight",) if isinstance(op, Conv2d) else (*op.params, *op.state)
+    names = ("weight",) if isinstance(op, Conv2d) else (*op.input_names()[1:], *op.params, *op.state)
     operands = dict(zip(names, given, strict=True))
     if isinstance(op, Conv2d):
         operands["weight"] = operands["weight"].transpose(2, 3, 1, 0)

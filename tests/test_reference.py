@@ -13,14 +13,20 @@ from nbconv import (
     Add,
     AvgPool2d,
     BatchNorm,
+    Concat,
     Conv2d,
     CrossEntropy,
     Dropout,
     Flatten,
     GlobalAvgPool2d,
+    LeakyReLU,
     Linear,
+    LogSoftmax,
     MaxPool2d,
     ReLU,
+    Sigmoid,
+    Softmax,
+    Tanh,
 )
 from nbconv.reference.dropout import kept, philox4x32
 
@@ -291,6 +297,56 @@ class TestElementwise:
         bound = on_reference(op, [[1.0], [-1.0]], weight=[[3.0]], dy=[[5.0], [7.0]])
         assert bound.forward()["out"].tolist() == [[3], [0]]
         assert bound.backward()["weight"].tolist() == [[5]]
+
+    def test_leaky_relu(self):
+        given, dy = [[-2.0, 0.0, 3.0, NAN, -INF, INF]], [[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]]
+        bound = on_reference(LeakyReLU(0.25), given, dy=dy)
+        assert_array_equal(bound.forward()["out"], [[-0.5, 0, 3, NAN, -INF, INF]])
+        assert bound.backward()["x"].tolist() == [[0.25, 0.5, 3, 1, 1.25, 6]]
+
+    def test_sigmoid(self):
+        log3 = np.log(3)
+        bound = on_reference(Sigmoid(), [[0.0, log3, -log3, 1e3, -1e3, INF, -INF, NAN]], dy=np.full((1, 8), 16.0))
+        assert_allclose(bound.forward()["out"], [[0.5, 0.75, 0.25, 1, 0, 1, 0, NAN]], rtol=1e-15)
+        assert_allclose(bound.backward()["x"], [[4, 3, 3, 0, 0, 0, 0, NAN]], rtol=1e-15)
+
+    def test_tanh(self):
+        log3 = np.log(3)
+        bound = on_reference(Tanh(), [[0.0, log3, -log3, 1e-300, 1e3, INF, -INF, NAN]], dy=np.full((1, 8), 25.0))
+        assert_allclose(bound.forward()["out"], [[0, 0.8, -0.8, 1e-300, 1, 1, -1, NAN]], rtol=1e-15)
+        assert_allclose(bound.backward()["x"], [[25, 9, 9, 25, 0, 0, 0, NAN]], rtol=1e-14)
+
+    def test_softmax(self):
+        rows = [[0.0, np.log(2), np.log(5)], [7e4, 7e4, 7e4], [-INF, 1.0, -INF]]
+        bound = on_reference(Softmax(), rows, dy=[[8.0, 16.0, 0.0], [1.0, 1.0, 4.0], [5.0, 6.0, 7.0]])
+        third = 1 / 3
+        assert_allclose(bound.forward()["out"], [[1 / 8, 2 / 8, 5 / 8], [third] * 3, [0, 1, 0]], rtol=1e-15)
+        assert_allclose(  # the sums of dy * p are 5, 2 and 6
+            bound.backward()["x"], [[3 / 8, 11 / 4, -25 / 8], [-third, -third, 2 * third], [0, 0, 0]], atol=1e-15
+        )
+
+    def test_log_softmax(self):
+        rows = [[0.0, np.log(2), np.log(5)], [7e4, 7e4, -7e4], [-INF, 1.0, -INF]]
+        bound = on_reference(LogSoftmax(), rows, dy=[[8.0, 16.0, 0.0], [1.0, 1.0, 4.0], [5.0, 6.0, 7.0]])
+        half = -np.log(2)
+        want = [[-np.log(8), -np.log(4), np.log(5 / 8)], [half, half, half - 14e4], [-INF, 0, -INF]]
+        assert_allclose(bound.forward()["out"], want, rtol=1e-15)
+        # the sums of dy are 24, 6 and 18
+        assert_allclose(bound.backward()["x"], [[5, 10, -15], [-2, -2, 4], [5, -12, 7]], rtol=1e-14)
+
+    @pytest.mark.parametrize("op", [Softmax(), LogSoftmax()])
+    def test_rows_without_a_softmax(self, op):
+        rows = [[0.0, INF, 1.0], [0.0, NAN, 1.0], [-INF, -INF, -INF], [0.0, 0.0, 0.0]]
+        out = on_reference(op, rows).forward()["out"]
+        assert np.isnan(out[:3]).all() and np.isfinite(out[3]).all()
+
+    def test_concat(self):
+        bound = on_reference(
+            Concat(channels=(2, 1, 2)), [[1.0, 2.0]], x1=[[3.0]], x2=[[4.0, 5.0]], dy=[[6.0, 7.0, 8.0, 9.0, 10.0]]
+        )
+        assert bound.forward()["out"].tolist() == [[1, 2, 3, 4, 5]]
+        gradients = {name: g.tolist() for name, g in bound.backward().items()}
+        assert gradients == {"x0": [[6, 7]], "x1": [[8]], "x2": [[9, 10]]}
 
 
 class TestPhilox:

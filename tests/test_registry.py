@@ -9,7 +9,6 @@ import pytest
 from cases import CASES
 
 from nbconv import ops
-from nbconv.engine.bind import gradient_names
 from nbconv.engine.registry import DEVICES, kernels, open_device
 from nbconv.errors import DeviceError, UnsupportedOp
 from nbconv.ops.base import Layer, Op
@@ -53,7 +52,8 @@ def test_kernels_have_the_signature_of_their_op(op_type, device):
     operands = [*op_type.inputs, *op_type.params, *op_type.state, *op_type.context]
     assert actual(forward) == expected(op_type, operands, ["out", *op_type.saved])
     if op_type.differentiable:
-        gradients = [f"d{name}" for name in gradient_names(op_type)]
+        inputs = [name for name in op_type.inputs if name not in op_type.integer_inputs]
+        gradients = [f"d{name}" for name in (*inputs, *op_type.params)]
         assert actual(backward) == expected(op_type, ["dy", *op_type.backward_reads], gradients)
     else:
         assert backward is None
@@ -63,6 +63,11 @@ def test_kernels_have_the_signature_of_their_op(op_type, device):
 def test_backward_reads_what_forward_had(op_type):
     operands = {*op_type.inputs, *op_type.params, *op_type.state, *op_type.context, "out", *op_type.saved}
     assert operands.issuperset(op_type.backward_reads)
+
+
+@every_op
+def test_a_variadic_op_has_one_input_that_backward_does_not_read(op_type):
+    assert not op_type.variadic or (len(op_type.inputs) == 1 and op_type.inputs[0] not in op_type.backward_reads)
 
 
 @every_device

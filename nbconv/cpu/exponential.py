@@ -1,4 +1,4 @@
-"""The exponential function of vectors, and the softmax of one row of numbers.
+"""The exponential function of vectors.
 
 exp(x) = 2^n * exp(r) with n the integer next to x / ln 2, so that |r| <= ln 2 / 2, where few terms of Taylor's series
 do. ln 2 is the sum of two numbers, of which n times the first is exact.
@@ -12,11 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-from .vectors import Vectors, pointers
+from .vectors import Vectors
 
 LN_2 = Decimal("0.69314718055994530941723212145817656807550013436026")
 
@@ -42,25 +40,57 @@ def exponential(v: Vectors, vector):
 
     exp(-inf) is 0, exp(inf) is infinite, exp(NaN) is NaN; small results are rounded to subnormal numbers.
     """
-    builder, width = v.builder, 64 if v.type.element == ir.DoubleType() else 32
-    form, integers = FORMATS[width], ir.VectorType(ir.IntType(width), v.lanes)
-    high, low = _ln_2(form, np.dtype(f"float{width}"))
-    for limit, outside in (form.least, "<"), (form.most, ">"):
+    builder, (form, integers) = v.builder, format_of(v)
+    n, rest = _reduced(v, vector, form.least, form.most)
+    total = _taylor(v, rest, 0)
+    # 2^n itself could be too small or too large: half of n is added to the exponent, a factor does the rest
+    digits, half = ir.Constant(integers, [form.digits] * v.lanes), builder.ashr(n, ir.Constant(integers, [1] * v.lanes))
+    total = builder.add(builder.bitcast(total[0], integers), builder.shl(half, digits))
+    biased = builder.add(builder.sub(n, half), ir.Constant(integers, [form.bias] * v.lanes))
+    return builder.fmul(builder.bitcast(total, v.type), builder.bitcast(builder.shl(biased, digits), v.type))
+
+
+def exponential_minus_one(v: Vectors, vector):
+    """Write code for exp(x) - 1 of a vector of numbers that are not positive; small x keep all their digits.
+
+    It is 2^n * (exp(r) - 1) + (2^n - 1). The caller must be compiled as an ``exact_helper``: regrouped, these sums lose
+    what they are for.
+    """
+    builder, (form, integers) = v.builder, format_of(v)
+    n, rest = _reduced(v, vector, -2.0 * form.digits, 0.0)
+    less_one = v.multiply_add(_taylor(v, rest, 2), v.multiply(rest, rest), rest)
+    bias, digits = (ir.Constant(integers, [number] * v.lanes) for number in (form.bias, form.digits))
+    power = builder.bitcast(builder.shl(builder.add(n, bias), digits), v.type)
+    return v.multiply_add([power], less_one, [builder.fsub(power, v.all_lanes(1.0))])[0]
+
+
+def format_of(v):
+    """Return the format of a vector's numbers, and the vector of integers of their width."""
+    width = 64 if v.type.element == ir.DoubleType() else 32
+    return FORMATS[width], ir.VectorType(ir.IntType(width), v.lanes)
+
+
+def _reduced(v, vector, least, most):
+    """Return n and [r] of x = n * ln 2 + r, for x brought between ``least`` and ``most``; NaN is in r."""
+    builder, (form, integers) = v.builder, format_of(v)
+    high, low = _ln_2(form, np.dtype(f"float{integers.element.width}"))
+    for limit, outside in (least, "<"), (most, ">"):
         limit = v.all_lanes(limit)
         vector = builder.select(builder.fcmp_ordered(outside, vector, limit), limit, vector)
     n = _nearest_integer(v, builder.fmul(vector, v.all_lanes(float(1 / LN_2))))
     multiple = [builder.sitofp(n, v.type)]
     rest = v.multiply_add(multiple, [v.all_lanes(-high)], [vector])
     rest = v.multiply_add(multiple, [v.all_lanes(-low)], rest)
-    total = [v.all_lanes(1 / factorial(form.terms))]
-    for power in reversed(range(form.terms)):
+    return n if n.type == integers else builder.sext(n, integers), rest
+
+
+def _taylor(v, rest, first):
+    """Return what the terms of Taylor's series from ``first`` on add up to, divided by r to the power ``first``."""
+    terms = format_of(v)[0].terms
+    total = [v.all_lanes(1 / factorial(terms))]
+    for power in reversed(range(first, terms)):
         total = v.multiply_add(total, rest, [v.all_lanes(1 / factorial(power))])
-    n = n if n.type == integers else builder.sext(n, integers)
-    # 2^n itself could be too small or too large: half of n is added to the exponent, a factor does the rest
-    digits, half = ir.Constant(integers, [form.digits] * v.lanes), builder.ashr(n, ir.Constant(integers, [1] * v.lanes))
-    total = builder.add(builder.bitcast(total[0], integers), builder.shl(half, digits))
-    biased = builder.add(builder.sub(n, half), ir.Constant(integers, [form.bias] * v.lanes))
-    return builder.fmul(builder.bitcast(total, v.type), builder.bitcast(builder.shl(biased, digits), v.type))
+    return total
 
 
 def _nearest_integer(v, vector):
@@ -81,52 +111,7 @@ def _ln_2(form: Format, dtype):
     return high, float(dtype.type(float(LN_2 - Decimal(high))))
 
 
-@intrinsic
-def softmax_row(typingctx, x, start, count, out):
-    """Write exp(x) / sum(exp(x)) of ``count`` numbers from ``start``; return the largest, and sum(exp(x - largest)).
-
-    With NaN or an infinite largest number among them, the sum and all results are NaN.
-    """
-    signature = types.UniTuple(types.float64, 2)(x, types.intp, types.intp, out)
-
-    def generate(context, builder, signature, arguments):
-        x_at, start, count, out_at = pointers(context, builder, signature, arguments)
-        v = Vectors(context, builder, x.dtype)
-        lowest, double = v.all_lanes(float("-inf")), ir.DoubleType()
-        wide = ir.VectorType(double, v.lanes)
-
-        def widened(vector):
-            return vector if v.type == wide else builder.fpext(vector, wide)
-
-        (largest,) = v.variables([lowest])
-        for index, masks in _each_vector(v, count):
-            value = v.load(v.at(x_at, builder.add(start, index)), masks)[0]
-            value = builder.select(masks[0], value, lowest) if masks else value
-            builder.store(_larger(builder, value, builder.load(largest)), largest)
-        peak = v.fold(builder.load(largest), lambda a, b: _larger(builder, a, b))
-        peaks = v.all_lanes(peak, v.type.element)
-
-        total = cgutils.alloca_once_value(builder, ir.Constant(wide, [0.0] * v.lanes))
-        for index, masks in _each_vector(v, count):
-            place = builder.add(start, index)
-            power = exponential(v, builder.fsub(v.load(v.at(x_at, place), masks)[0], peaks))
-            v.store([power], v.at(out_at, place), masks)
-            power = builder.select(masks[0], power, v.all_lanes(0.0)) if masks else power
-            builder.store(builder.fadd(builder.load(total), widened(power)), total)
-        total = v.fold(builder.load(total), builder.fadd)
-
-        share = builder.fdiv(ir.Constant(double, 1.0), total)
-        shares = v.all_lanes(share if v.type == wide else builder.fptrunc(share, v.type.element), v.type.element)
-        for index, masks in _each_vector(v, count):
-            place = v.at(out_at, builder.add(start, index))
-            v.store(v.multiply(v.load(place, masks), [shares]), place, masks)
-        peak = peak if v.type == wide else builder.fpext(peak, double)
-        return context.make_tuple(builder, signature.return_type, [peak, total])
-
-    return signature, generate
-
-
-def _each_vector(v, count):
+def each_vector(v, count):
     """Write a loop over whole vectors, and once more for the rest; give the index of the first number, and masks."""
     builder = v.builder
     whole = builder.and_(count, v.integer(-v.lanes))
@@ -134,7 +119,3 @@ def _each_vector(v, count):
         yield index, None
     with builder.if_then(builder.icmp_signed("<", whole, count)):
         yield whole, v.masks(builder.sub(count, whole))
-
-
-def _larger(builder, a, b):
-    return builder.select(builder.fcmp_ordered(">", a, b), a, b)

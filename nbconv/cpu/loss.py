@@ -10,7 +10,7 @@ from numba import prange
 from ..ops.base import Buffer
 from .chunks import GRAIN, build, flat, rows
 from .compile import exact_helper, kernel
-from .exponential import softmax_row
+from .softmax import softmax_row
 
 COST = 4
 """What an exponential costs, in reads or writes of an element."""

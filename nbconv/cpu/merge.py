@@ -5,7 +5,8 @@ from __future__ import annotations
 from numba import prange
 
 from .activation import relu_backward
-from .chunks import GRAIN, build, chunk_count, chunk_range, flat
+from .chunks import GRAIN, build, chunk_count, chunk_range, flat, rows
+from .columns import copy_columns
 from .compile import kernel
 from .reshape import copy
 
@@ -51,6 +52,17 @@ def _gate_twice(dy, out, target, second):
             second[i] = gradient
 
 
+@kernel
+def _copy_columns(source, source_first, target, target_first, columns, piece):
+    """Copy ``columns`` columns of all rows, from the first one given in either array."""
+    n, source_width = source.shape
+    width = target.shape[1]
+    for p in prange(chunk_count(n, piece)):
+        start, end = p * piece, min(n, (p + 1) * piece)
+        here, there = start * source_width + source_first, start * width + target_first
+        copy_columns(source, here, source_width, target, there, width, end - start, columns)
+
+
 def add(op, x, other, *, out):
     x, other, out = flat(x), flat(other), flat(out)
     if op.activation:
@@ -72,6 +84,35 @@ def add_backward(op, dy, out, *, dx, dother):
     operands = [flat(array) for array in ([dy, out] if op.activation else [dy]) + wanted]
     call = build(_gate_twice if op.activation else _copy_twice, dy.size)
     return lambda: call(*operands)
+
+
+def concat(op, x, *, out):
+    return _each_part(op, [(part, 0, out, first) for part, first in zip(x, _firsts(op), strict=True)])
+
+
+def concat_backward(op, dy, *, dx):
+    parts = zip(dx, _firsts(op), strict=True)
+    return _each_part(op, [(dy, first, part, 0) for part, first in parts if part is not None])
+
+
+def _firsts(op):
+    """The first channel of each part in the whole."""
+    return [sum(op.channels[:i]) for i in range(len(op.channels))]
+
+
+def _each_part(op, copies):
+    """Bind copies (source, its first column, target, its first column) of the columns that both have."""
+    calls = []
+    for source, source_first, target, target_first in copies:
+        columns = min(source.shape[-1], target.shape[-1])
+        call, piece = build(_copy_columns, rows(source).shape[0] * columns), max(1, GRAIN // columns)
+        calls.append((call, (rows(source), source_first, rows(target), target_first, columns, piece)))
+
+    def run():
+        for call, operands in calls:
+            call(*operands)
+
+    return run
 
 
 def _same(a, b):

@@ -303,3 +303,13 @@ def each_pointer(context, builder, kind, arrays):
     return [
         context.make_array(kind.dtype)(context, builder, array).data for array in cgutils.unpack_tuple(builder, arrays)
     ]
+
+
+def like(kind, element):
+    """Return the type of as many elements of another type: one, or a vector."""
+    return ir.VectorType(element, kind.count) if isinstance(kind, ir.VectorType) else element
+
+
+def constant(kind, number):
+    """Return a number as a constant of a type: in every lane, of a vector."""
+    return ir.Constant(kind, [number] * kind.count if isinstance(kind, ir.VectorType) else number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ..errors import GraphError
-from ..ops.activation import ReLU
+from ..ops.activation import LeakyReLU, ReLU, Sigmoid, Tanh
 from ..ops.base import Op, Shape
 from ..ops.conv import Conv2d
 from ..ops.dropout import Dropout
@@ -15,7 +15,7 @@ from ..ops.pool import AvgPool2d, GlobalAvgPool2d
 from ..ops.reshape import Flatten
 from .graph import Graph, Node, Source
 
-ELEMENTWISE: tuple[type[Op], ...] = (Add, Dropout, ReLU)
+ELEMENTWISE: tuple[type[Op], ...] = (Add, Dropout, LeakyReLU, ReLU, Sigmoid, Tanh)
 """Ops that do the same to each value of a flattened image as to each value of the image."""
 GLOBAL_POOLS: dict[type[Op], type[Op]] = {GlobalAvgPool2d: AvgPool2d}
 """Pools over the whole image, and those over a window that can be as large."""

@@ -206,7 +206,7 @@ class Plan:
         node = self.graph.nodes[position]
         learned = {name: self.parameters.view((node.name, name)) for name in (*node.op.params, *node.op.state)}
         return {
-            **{name: self._arrays["value", i] for name, i in zip(node.op.inputs, node.inputs, strict=True)},
+            **{name: self._arrays["value", i] for name, i in zip(node.op.input_names(), node.inputs, strict=True)},
             **learned,
             **self._folded.get(position, {}),
             **({"rng": self._rng[position]} if node.op.context else {}),

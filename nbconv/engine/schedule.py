@@ -73,7 +73,7 @@ def schedule(graph: Graph, targets: tuple[int, ...] = (), *, input_gradients: bo
             continue
         writes: dict[str, Gradient] = {}
         parts: list[Accumulate] = []
-        for name, value in zip(node.op.inputs, node.inputs, strict=True):
+        for name, value in zip(node.op.input_names(), node.inputs, strict=True):
             if name in gradient_names(node.op) and value in wanted:
                 writes[name] = arrive(value, (value, position, name))
                 if writes[name] != (value,):

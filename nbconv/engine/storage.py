@@ -80,7 +80,7 @@ class Storage:
             values: list[Key] = [("value", i) for i in (step.node, *node.inputs)]
             return values + [key for kind in ("saved", "forward", "prepared") for key in self._keys(kind, step.node)]
         reads = node.op.reads_in_backward()
-        values = [("value", i) for name, i in zip(node.op.inputs, node.inputs, strict=True) if name in reads]
+        values = [("value", i) for name, i in zip(node.op.input_names(), node.inputs, strict=True) if name in reads]
         values += [("value", step.node)] if "out" in reads else []
         saved = [key for key in self._keys("saved", step.node) if key[2] in reads]
         gradients = [("gradient", step.node), *map(_gradient, step.writes.values())]

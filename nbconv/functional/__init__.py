@@ -9,12 +9,25 @@ operands. Bad shapes and options raise ``ShapeError``, ``OptionError`` or ``Data
     dx, dweight, dbias = conv2d_backward(dy, x, weight, padding=1)
 """
 
-from .activation import relu, relu_backward
+from .activation import (
+    leaky_relu,
+    leaky_relu_backward,
+    log_softmax,
+    log_softmax_backward,
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    softmax,
+    softmax_backward,
+    tanh,
+    tanh_backward,
+)
 from .conv import conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
 from .dropout import dropout, dropout_backward
 from .linear import linear, linear_backward
 from .loss import accuracy, cross_entropy, cross_entropy_backward
-from .merge import add, add_backward
+from .merge import add, add_backward, concat, concat_backward
 from .norm import batch_norm, batch_norm_backward
 from .pool import (
     avg_pool2d,
@@ -47,6 +60,8 @@ __all__ = [
     "avg_pool2d_backward",
     "batch_norm",
     "batch_norm_backward",
+    "concat",
+    "concat_backward",
     "conv1d",
     "conv1d_backward",
     "conv2d",
@@ -63,8 +78,12 @@ __all__ = [
     "global_avg_pool1d_backward",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
+    "leaky_relu",
+    "leaky_relu_backward",
     "linear",
     "linear_backward",
+    "log_softmax",
+    "log_softmax_backward",
     "max_pool1d",
     "max_pool1d_backward",
     "max_pool2d",
@@ -73,6 +92,12 @@ __all__ = [
     "pad2d_backward",
     "relu",
     "relu_backward",
+    "sigmoid",
+    "sigmoid_backward",
+    "softmax",
+    "softmax_backward",
+    "tanh",
+    "tanh_backward",
     "upsample",
     "upsample_backward",
 ]

@@ -28,7 +28,7 @@ class Call:
         if empty:
             raise DataError(f"{empty[0]} is empty: it has shape {hosts[empty[0]].shape}")
         hosts = {name: self._inside(name, array) for name, array in hosts.items()}
-        self.shapes = [hosts[name].shape for name in op.inputs]
+        self.shapes = [hosts[name].shape for name in op.input_names()]
         out = op.out_shape(*self.shapes)
         op.check_batch(*self.shapes)
         _check_shapes(op, {**op.param_shapes(*self.shapes), **op.state_shapes(*self.shapes)}, hosts)
@@ -86,7 +86,7 @@ class Call:
 
     def _is_value(self, name: str) -> bool:
         """Whether an array has samples and channels: labels have no channels, parameters no samples."""
-        return name == "out" or (name in self.op.inputs and name not in self.op.integer_inputs)
+        return name == "out" or (name in self.op.input_names() and name not in self.op.integer_inputs)
 
 
 def host_array(values, name: str) -> np.ndarray:

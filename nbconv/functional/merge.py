@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from ..ops.merge import Add
-from .call import Call
+from ..data.layout import channels_last
+from ..errors import DataError
+from ..ops.merge import Add, Concat
+from .call import Call, host_array
 
 
 def add(x, other, device="cpu", data_format="NCHW"):
@@ -14,3 +16,21 @@ def add(x, other, device="cpu", data_format="NCHW"):
 def add_backward(dy, x, other, device="cpu", data_format="NCHW"):
     """Return (dx, dother) of ``add``: twice dy."""
     return Call(Add(), device, data_format, x=x, other=other).backward(dy)
+
+
+def concat(*arrays, device="cpu", data_format="NCHW"):
+    """Join arrays along their channels: (N, C1, H, W) and (N, C2, H, W) give (N, C1 + C2, H, W)."""
+    return _concat(arrays, device, data_format).forward()
+
+
+def concat_backward(dy, *arrays, device="cpu", data_format="NCHW"):
+    """Return the gradient of each array of ``concat``: the channels of dy that are its."""
+    return _concat(arrays, device, data_format).backward(dy)
+
+
+def _concat(arrays, device, data_format) -> Call:
+    if len(arrays) < 2:
+        raise DataError(f"concat takes two or more arrays, got {len(arrays)}; write concat(a, b), not concat([a, b])")
+    hosts = [host_array(array, f"x{i}") for i, array in enumerate(arrays)]
+    op = Concat().placed(*(channels_last(host, data_format).shape for host in hosts))
+    return Call(op, device, data_format, **dict(zip(op.input_names(), hosts, strict=True)))

@@ -13,6 +13,7 @@ from ..errors import DataError, NbconvError, OptionError, ShapeError
 from ..ops.base import Layer, Shape
 from ..ops.conv import Conv2d
 from ..ops.options import flag, integer
+from ..ops.sequence import Conv1d
 from ..ops.shapes import pair
 
 
@@ -93,7 +94,7 @@ def conv_matrix(layer: Layer, input_shape: Sequence[int], weight, *, padded_inpu
     border wraps, several entries may have one place. Dumoulin & Visin, "A guide to convolution arithmetic for deep
     learning" (2016), section 4.1.
     """
-    op = getattr(layer, "as_2d", layer)  # a convolution of sequences is one of images of height 1
+    op = layer.as_2d if isinstance(layer, Conv1d) else layer
     if not isinstance(op, Conv2d):
         raise OptionError(f"conv_matrix needs a convolution, such as Conv2d(8, 3), got {layer!r}")
     flag(padded_input, "padded_input")
@@ -150,7 +151,7 @@ def _filters(layer: Layer, weight, shape: Shape) -> np.ndarray:
         raise ShapeError(
             f"weight must have shape {shape} (out, in / groups, taps) for {layer!r} on this input, got {filters.shape}"
         )
-    return np.flip(filters, tuple(range(2, filters.ndim))) if getattr(layer, "flip", False) else filters
+    return np.flip(filters, tuple(range(2, filters.ndim))) if layer.flip else filters
 
 
 def _positions(size: int, outputs: int, before: int, window: Sequence[int], border: str | None) -> np.ndarray:

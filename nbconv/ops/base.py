@@ -6,7 +6,8 @@ The names listed on the class *are* the signature of its kernels, on every devic
     backward(op, dy, *backward_reads, *, d<input>..., d<param>...[, scratch])
 
 ``tests/test_registry.py`` holds each device to it. What an op does not use in its present form (the bias of
-``Conv2d(bias=False)``, a gradient nobody wants) is passed as ``None``.
+``Conv2d(bias=False)``, a gradient nobody wants) is passed as ``None``. A ``variadic`` op reads any number of values by
+one name: its kernels take that operand, and its gradient, as a tuple of arrays.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Op:
     """
 
     inputs: ClassVar[tuple[str, ...]] = ("x",)
+    variadic: ClassVar[bool] = False
+    """Whether the one input stands for two or more values, which backward does not read."""
     integer_inputs: ClassVar[tuple[str, ...]] = ()
     """Inputs that carry integers (labels): no gradient flows into them."""
     params: ClassVar[tuple[str, ...]] = ()
@@ -53,10 +56,16 @@ class Op:
     """Whether kernels take ``scratch``, a dict of arrays that the device asks for in its ``SCRATCH`` table."""
     out_dtype: ClassVar[str | None] = None
     """The dtype of ``out`` where it is not that of the inputs."""
+    includes: ClassVar[tuple[type[Op], ...]] = ()
+    """Of a loss, the layers whose work it does itself: no model that it trains may end in one."""
     starts_at_one: ClassVar[tuple[str, ...]] = ()
     """Parameters and state whose initial value is 1; others start at 0, a ``weight`` by the layer's ``init``."""
     canonical_axes: ClassVar[dict[str, tuple[int, ...]]] = {}
     """Axes that take a parameter from the layout inside to PyTorch's: ``np.transpose(weight, axes)``."""
+
+    def input_names(self) -> tuple[str, ...]:
+        """A name for each value that this form of the op reads: ``inputs``, or as many as a variadic op has."""
+        return self.inputs
 
     def out_shape(self, *shapes: Shape) -> Shape:
         """The shape of the output; raises ``ShapeError`` where the inputs do not fit."""
@@ -142,19 +151,27 @@ class Layer(Op):
         if self.name is not None:
             _check_name(self.name)
 
+    def placed(self, *shapes: Shape) -> Layer:
+        """This layer where it reads values of these shapes; a variadic one then knows how many they are."""
+        return self
+
     def __call__(self, *inputs: Symbol) -> Symbol:
-        if len(inputs) != len(self.inputs) or not all(isinstance(i, Symbol) for i in inputs):
+        fits = len(inputs) >= 2 if self.variadic else len(inputs) == len(self.inputs)
+        if not fits or not all(isinstance(i, Symbol) for i in inputs):
             kinds = ", ".join(type(i).__name__ for i in inputs) or "nothing"
+            needs = "two or more graph values" if self.variadic else f"{len(self.inputs)} graph value(s)"
             raise GraphError(
-                f"{self!r} takes {len(self.inputs)} graph value(s) ({', '.join(self.inputs)}), got {kinds}; "
+                f"{self!r} takes {needs} ({', '.join(self.inputs)}), got {kinds}; "
                 f"start from nbconv.Input((C, H, W)), or use nbconv.functional for arrays"
             )
+        shapes = [(1, *i.shape) for i in inputs]
         try:
-            shape = self.out_shape(*((1, *i.shape) for i in inputs))[1:]
+            op = self.placed(*shapes)
+            shape = op.out_shape(*shapes)[1:]
         except NbconvError as error:
             index = len({id(s) for i in inputs for s in i.upstream() if s.op is not None})
             raise type(error)(f"{describe(index, self)}: {error}") from None
-        return Symbol(self, inputs, shape)
+        return Symbol(op, inputs, shape)
 
 
 def _check_name(name) -> None:

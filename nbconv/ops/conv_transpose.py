@@ -10,6 +10,7 @@ from ..errors import OptionError, ShapeError
 from .base import Layer, Shape
 from .conv import ACTIVATIONS, Conv2d
 from .options import flag, initializer, integer, settle
+from .receptive import Window, transposed
 from .shapes import AXES, Pads, image, padding_option, pair, span
 
 ALGORITHMS = ("auto", "direct", "winograd")
@@ -106,6 +107,10 @@ class ConvTranspose2d(Layer):
             bias=False,
             algorithm=self.algorithm,
         )
+
+    def windows(self, x: Shape) -> tuple[Window, ...]:
+        spans = (span(k, d) for k, d in zip(self.kernel_size, self.dilation, strict=True))
+        return tuple(map(transposed, spans, self.stride, self._pads[::2]))
 
     def out_shape(self, x: Shape) -> Shape:
         n, h, w, c = image(x, self)

@@ -7,6 +7,7 @@ from math import prod
 from typing import ClassVar
 
 from ..errors import ShapeError
+from .activation import Softmax
 from .base import Buffer, Op, Shape
 
 
@@ -34,6 +35,7 @@ class CrossEntropy(Op):
     backward_reads: ClassVar = ("labels", "out", "probabilities")
     uses_scratch: ClassVar = True
     out_dtype: ClassVar = "float64"
+    includes: ClassVar = (Softmax,)
 
     def out_shape(self, x: Shape, labels: Shape) -> Shape:
         check_labels(self, x, labels)

@@ -8,8 +8,10 @@ from math import prod
 from ..errors import OptionError, ShapeError
 from .base import Layer, Shape
 from .options import settle
+from .receptive import Window, sliding, transposed
 from .shapes import AXES, Pads, image, padding_option, pair
 
+PIXEL = (1, 1)
 PAD_MODES = ("zeros", "reflect", "edge", "circular")
 MOST_PADDING = {"reflect": -1, "circular": 0}
 """How many pixels a border may have more than the image, where that is limited: no pixel is in it twice."""
@@ -69,6 +71,9 @@ class Pad2d(Layer):
                 )
         return n, h + top + bottom, w + left + right, c
 
+    def windows(self, x: Shape) -> tuple[Window, ...]:
+        return sliding(PIXEL, PIXEL, self.pads)
+
     def elements_moved(self, x: Shape) -> int:
         return prod(x) + prod(self.out_shape(x))
 
@@ -106,6 +111,9 @@ class Upsample(Layer):
         n, h, w, c = image(x, self)
         down, across = self.scale_factor  # type: ignore[misc] # settled
         return n, h * down, w * across, c
+
+    def windows(self, x: Shape) -> tuple[Window, ...]:
+        return tuple(map(transposed, self.scale_factor, self.scale_factor))
 
     def elements_moved(self, x: Shape) -> int:
         return prod(x) + prod(self.out_shape(x))

@@ -11,6 +11,7 @@ from .base import Buffer, Layer, Shape
 from .conv import PADDINGS, Conv2d
 from .options import flag, initializer, integer, settle
 from .pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from .receptive import Window
 from .shapes import of_height_one, sequence, sequence_padding_option, single, without_height
 
 
@@ -35,6 +36,10 @@ class _OnSequences(Layer):
 
     def reads_in_backward(self):
         return self.as_2d.reads_in_backward()
+
+    def windows(self, x: Shape) -> tuple[Window, ...] | None:
+        across = self.as_2d.windows(self._image(x))
+        return across and across[1:]
 
     def macs(self, x: Shape) -> int:
         return self.as_2d.macs(self._image(x))

@@ -3,13 +3,13 @@
 It follows the definitions term by term, in float32 or float64, and is as slow as that is.
 """
 
-from ..ops.activation import ReLU
+from ..ops.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from ..ops.conv import Conv2d
 from ..ops.conv_transpose import ConvTranspose2d
 from ..ops.dropout import Dropout
 from ..ops.linear import Linear
 from ..ops.loss import CrossEntropy
-from ..ops.merge import Add
+from ..ops.merge import Add, Concat
 from ..ops.metric import Accuracy
 from ..ops.norm import BatchNorm
 from ..ops.optimizer import SGD, Adam, AdamW
@@ -52,9 +52,15 @@ KERNELS = {
     Upsample: (resize.upsample, resize.upsample_backward),
     BatchNorm: (norm.batch_norm, norm.batch_norm_backward),
     ReLU: (activation.relu, activation.relu_backward),
+    LeakyReLU: (activation.leaky_relu, activation.leaky_relu_backward),
+    Sigmoid: (activation.sigmoid, activation.sigmoid_backward),
+    Tanh: (activation.tanh, activation.tanh_backward),
+    Softmax: (activation.softmax, activation.softmax_backward),
+    LogSoftmax: (activation.log_softmax, activation.log_softmax_backward),
     Flatten: (reshape.flatten, reshape.flatten_backward),
     Dropout: (dropout.dropout, dropout.dropout_backward),
     Add: (merge.add, merge.add_backward),
+    Concat: (merge.concat, merge.concat_backward),
     CrossEntropy: (loss.cross_entropy, loss.cross_entropy_backward),
     Accuracy: (metric.accuracy, None),
     SGD: (optimizer.sgd, None),

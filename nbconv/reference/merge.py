@@ -22,3 +22,19 @@ def add_backward(op, dy, out, *, dx, dother):
             gradient[...] = gate(dy, out) if op.activation == "relu" else dy
 
     return run
+
+
+def concat(op, x, *, out):
+    def run():
+        out[...] = np.concatenate(x, axis=-1)
+
+    return run
+
+
+def concat_backward(op, dy, *, dx):
+    def run():
+        for gradient, part in zip(dx, np.split(dy, np.cumsum(op.channels)[:-1], axis=-1), strict=True):
+            if gradient is not None:
+                gradient[...] = part
+
+    return run
