@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data.checks import as_array
 from ..errors import DataError, NbconvError, OptionError, ShapeError
-from ..ops.base import Layer, Shape
+from ..ops.base import Shape
 from ..ops.conv import Conv2d
 from ..ops.options import flag, integer
 from ..ops.sequence import Conv1d
@@ -64,7 +64,7 @@ class SparseMatrix:
         return f"<SparseMatrix {self.shape[0]} x {self.shape[1]}, {len(self.values)} values, {self.values.dtype}>"
 
 
-def conv_matrix(layer: Layer, input_shape: Sequence[int], weight, *, padded_input: bool = False) -> SparseMatrix:
+def conv_matrix(layer: Conv1d | Conv2d, input_shape: Sequence[int], weight, *, padded_input: bool = False) -> SparseMatrix:
     """Return the matrix M of a convolution: ``M @ x.ravel()`` is the flattened output for one sample x.
 
     ``conv_matrix(Conv2d(8, 3, padding=1), (3, 32, 32), weight)`` has the shape (8 * 32 * 32, 3 * 32 * 32), and
@@ -142,7 +142,7 @@ def _image_shape(shape: Sequence[int], is_sequence: bool) -> tuple[int, int, int
     return c, h, w
 
 
-def _filters(layer: Layer, weight, shape: Shape) -> np.ndarray:
+def _filters(layer: Conv1d | Conv2d, weight, shape: Shape) -> np.ndarray:
     """The filters as they lie on the image: turned round, for a true convolution."""
     filters = as_array(weight, "weight")
     if filters.dtype.kind not in "biuf":
