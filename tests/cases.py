@@ -359,7 +359,7 @@ BATCH_NORM = [
 ]
 GROUP_NORM = [
     Case(LayerNorm(), (4, 17)),
-    Case(LayerNorm(), (1, 2)),
+    Case(LayerNorm(eps=1.0), (1, 2)),
     Case(LayerNorm(), (3, 1, 1, 5)),
     Case(LayerNorm(), (2, 5, 3, 7)),
     Case(LayerNorm(eps=1e-3), (3, 7, 4, 1)),
@@ -380,7 +380,7 @@ GROUP_NORM = [
     Case(GroupNorm(4, eps=1e-3), (1, 7, 9, 12)),
     Case(GroupNorm(2), (2, 1, 1, 34)),
     Case(GroupNorm(3), (5, 12)),
-    Case(GroupNorm(17), (3, 34), "offset"),
+    Case(GroupNorm(17, eps=1.0), (3, 34), "offset"),
     Case(GroupNorm(2), (2, 1, 3, 2)),
     Case(GroupNorm(2), (4, 5, 6, 4), "offset"),
     Case(GroupNorm(2), (2, 9, 8, 6), "tiny spread"),
@@ -390,7 +390,7 @@ GROUP_NORM = [
     Case(GroupNorm(8), (40, 9, 11, 24)),  # several samples per chunk
     Case(GroupNorm(3), (2, 67, 64, 18), "offset"),  # samples that all threads share
     Case(InstanceNorm(), (2, 5, 4, 3)),
-    Case(InstanceNorm(), (1, 1, 2, 1)),
+    Case(InstanceNorm(eps=1.0), (1, 1, 2, 1)),
     Case(InstanceNorm(affine=True), (3, 4, 3, 17)),
     Case(InstanceNorm(eps=1e-3, affine=True), (1, 6, 7, 33)),
     Case(InstanceNorm(), (4, 5, 6, 3), "offset"),

@@ -27,8 +27,8 @@ from .channel_lines import (
 from .chunks import build, flat
 from .compile import helper, kernel, sequential
 from .norm import (
+    choose_pivots,
     input_gradient,
-    is_finite,
     map_pieces,
     or_constant,
     piece_size,
@@ -48,28 +48,24 @@ FEW, LARGE = 8, 65536
 """Fewer samples than ``FEW``, of more than ``LARGE`` numbers, are shared by all threads one by one."""
 
 
+SAMPLED = 1024
+"""Numbers at the beginning of a sample whose means, by channel, are the pivots of its sums."""
+
+
 @kernel
 def _normalize(x, channels, block, eps, weight, bias, sums, centre, scale, shift, mean, inv_std, out):
     samples = len(mean)
-    size, share = x.size // samples, (samples + len(sums) - 1) // len(sums)
+    size, share, width = x.size // samples, (samples + len(sums) - 1) // len(sums), sums.shape[2]
+    first = min(size, max(1, SAMPLED // width) * width)
     for chunk in prange(len(sums)):
         pivots, totals, squares = sums[chunk, 0], sums[chunk, 1], sums[chunk, 2]
         maps = centre[chunk], scale[chunk], shift[chunk]
         for n in range(chunk * share, min(samples, (chunk + 1) * share)):
-            _take_pivots(x, n * size, channels, pivots)
+            choose_pivots(x, n * size, first, block, channels, pivots, totals, squares)
             sum_piece(x, n * size, size, block, channels, pivots, totals, squares)
             _join_channels(pivots, totals, squares, size // channels, channels, eps, mean[n], inv_std[n])
             _forward_map(mean[n], inv_std[n], weight, bias, maps)
             map_stretches(x, n * size, size, block, maps, False, out)
-
-
-@helper
-def _take_pivots(x, start, channels, pivots):
-    """Take the first pixel for the pivots, and zero where it is not finite."""
-    for c in range(channels):
-        value = np.float64(x[start + c])
-        pivots[c] = value if is_finite(value) else 0.0
-    repeat_pixel((pivots,), channels)
 
 
 @helper

@@ -48,23 +48,23 @@ LEAST = 4096
 @kernel
 def sum_moments(x, piece, block, channels, pivots, sums):
     """Sums over each piece, by channel: of the distances from the channel's pivot, and of their squares."""
-    _choose_pivots(x, block, channels, pivots, sums[0, 0], sums[0, 1])
+    first = min(x.size, max(1, STRETCH // pivots.size) * pivots.size)
+    choose_pivots(x, 0, first, block, channels, pivots, sums[0, 0], sums[0, 1])
     for p in prange(len(sums)):
         start = p * piece
         sum_piece(x, start, min(piece, x.size - start), block, channels, pivots, sums[p, 0], sums[p, 1])
 
 
 @helper
-def _choose_pivots(x, block, channels, pivots, totals, squares):
-    """Take the mean of the first numbers of each channel for its pivot, or zero where that is not finite."""
-    width = pivots.size
-    for c in range(width):
+def choose_pivots(x, start, size, block, channels, pivots, totals, squares):
+    """Take the mean of ``size`` numbers from ``start`` for the pivots, by channel, or zero where it is not finite."""
+    for c in range(pivots.size):
         pivots[c] = 0
-    size = min(x.size, max(1, STRETCH // width) * width)
-    sum_piece(x, 0, size, block, channels, pivots, totals, squares)
-    for c in range(width):
-        mean = totals[c % channels] * channels / size
+    sum_piece(x, start, size, block, channels, pivots, totals, squares)
+    for c in range(channels):
+        mean = totals[c] * channels / size
         pivots[c] = mean if is_finite(mean) else 0
+    repeat_pixel((pivots,), channels)
 
 
 @helper

@@ -155,11 +155,11 @@ def global_avg_pool2d_backward(op, dy, *, dx):
 
 
 def global_max_pool2d(op, x, *, out, argmax):
-    return max_pool2d(op.pool(x.shape), x, out=_as_images(out), argmax=_as_images(argmax))
+    return max_pool2d(op.as_window(x.shape), x, out=_as_images(out), argmax=_as_images(argmax))
 
 
 def global_max_pool2d_backward(op, dy, argmax, *, dx):
-    return max_pool2d_backward(op.pool(dx.shape), _as_images(dy), _as_images(argmax), dx=dx)
+    return max_pool2d_backward(op.as_window(dx.shape), _as_images(dy), _as_images(argmax), dx=dx)
 
 
 def _as_images(features):

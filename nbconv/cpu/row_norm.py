@@ -1,8 +1,7 @@
 """Normalisation of rows of numbers next to each other: layer norm, and group norm of features.
 
 Arrays are flat. A sample is ``groups`` rows of equal length; weight and bias, where there are any, have a number for
-each value of a sample. Sums are in float64, of distances from the row's first number: a number of the row cancels
-nothing that matters. The centre is the mean rounded to the plan's dtype, as in batch norm (``norm.py``).
+each value of a sample. Pivots, sums and centres are those of batch norm (``norm.py``).
 """
 
 from __future__ import annotations
@@ -16,6 +15,9 @@ from ..ops.base import Buffer
 from .chunks import GRAIN, build, chunk_count, chunk_range, flat
 from .compile import helper, kernel
 from .norm import is_finite
+
+SAMPLED = 128
+"""Numbers at the beginning of a row whose mean is the pivot of its sums."""
 
 COLUMNS = 512
 """Columns that are added up together, so that their sums stay in the first cache."""
@@ -47,10 +49,11 @@ def _normalize(x, groups, eps, affine, weight, bias, mean, inv_std, out):
 
 @helper
 def _statistics(x, start, length, eps):
-    pivot = np.float64(x[start])
-    if not is_finite(pivot):
-        pivot = 0.0
-    total, square = 0.0, 0.0
+    pivot, total, square = 0.0, 0.0, 0.0
+    sampled = min(length, uint64(SAMPLED))
+    for i in range(sampled):
+        pivot += x[start + i]
+    pivot = pivot / sampled if is_finite(pivot) else 0.0
     for i in range(length):
         distance = x[start + i] - pivot
         total += distance

@@ -182,7 +182,7 @@ class GlobalMaxPool2d(Layer):
     backward_reads: ClassVar = ("argmax",)
 
     @staticmethod
-    def pool(x: Shape) -> MaxPool2d:
+    def as_window(x: Shape) -> MaxPool2d:
         """The max-pool that does the same, but for an output (N, C, 1, 1)."""
         return MaxPool2d(x[1:3])
 
@@ -192,7 +192,7 @@ class GlobalMaxPool2d(Layer):
 
     def saved_shapes(self, x: Shape) -> dict[str, Buffer]:
         """The winner of each channel, as its position among the pixels in scan order."""
-        dtype = self.pool(x).saved_shapes(x)["argmax"].dtype
+        dtype = self.as_window(x).saved_shapes(x)["argmax"].dtype
         return {"argmax": Buffer(self.out_shape(x), dtype)}
 
     def flops(self, x: Shape) -> int:
