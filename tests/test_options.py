@@ -5,7 +5,24 @@ import json
 import numpy as np
 import pytest
 
-from nbconv import SGD, Adam, AdamW, AvgPool2d, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
+from nbconv import (
+    SGD,
+    Adam,
+    AdamW,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Dropout,
+    Dropout2d,
+    Flatten,
+    GlobalMaxPool2d,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    Linear,
+    MaxPool2d,
+    ReLU,
+)
 from nbconv.errors import OptionError
 
 NAN, INF = float("nan"), float("inf")
@@ -24,6 +41,10 @@ NAN, INF = float("nan"), float("inf")
         (AvgPool2d(2, divisor_override=np.int64(3)), AvgPool2d(2, divisor_override=3)),
         (MaxPool2d(np.int64(2), ceil_mode=np.bool_(True)), MaxPool2d(2, ceil_mode=True)),
         (Dropout(np.float32(0.25)), Dropout(0.25)),
+        (Dropout2d(np.float32(0.25)), Dropout2d(0.25)),
+        (LayerNorm(np.float32(0.5), np.bool_(False)), LayerNorm(0.5, False)),
+        (GroupNorm(np.int64(4), np.float32(0.5), np.bool_(False)), GroupNorm(4, 0.5, False)),
+        (InstanceNorm(np.float32(0.5), np.bool_(True)), InstanceNorm(0.5, True)),
     ],
     ids=str,
 )
@@ -55,6 +76,12 @@ def test_numpy_scalars_become_python_numbers(given, wanted):
         (lambda: BatchNorm(eps="small"), "eps must be positive and finite, got 'small'"),
         (lambda: BatchNorm(momentum=None), r"momentum \(the weight of the new value\) must be .* 0 and 1, got None"),
         (lambda: BatchNorm(affine=None), "affine must be True or False, got None"),
+        (lambda: LayerNorm(eps=0), "eps must be positive and finite, got 0"),
+        (lambda: LayerNorm(affine=1), "affine must be True or False, got 1"),
+        (lambda: GroupNorm(0), "num_groups must be an integer of at least 1, got 0"),
+        (lambda: GroupNorm(2, eps=NAN), "eps must be positive and finite, got nan"),
+        (lambda: InstanceNorm(affine="no"), "affine must be True or False, got 'no'"),
+        (lambda: Dropout2d(2), "must be a number between 0 and 1, got 2"),
         (lambda: Dropout("x"), r"p \(the probability of dropping a value\) must be a number between 0 and 1, got 'x'"),
         (lambda: Dropout(NAN), "must be a number between 0 and 1, got nan"),
         (lambda: Conv2d(2, 3, bias="no"), "bias must be True or False, got 'no'"),
@@ -76,7 +103,12 @@ LAYERS = [
     lambda name: MaxPool2d(2, name=name),
     lambda name: AvgPool2d(2, name=name),
     lambda name: BatchNorm(name=name),
+    lambda name: LayerNorm(name=name),
+    lambda name: GroupNorm(2, name=name),
+    lambda name: InstanceNorm(name=name),
     lambda name: Dropout(name=name),
+    lambda name: Dropout2d(name=name),
+    lambda name: GlobalMaxPool2d(name=name),
     lambda name: ReLU(name=name),
     lambda name: Flatten(name=name),
 ]

@@ -11,7 +11,17 @@ from onnx.reference import ReferenceEvaluator
 from running import Bound, on_reference
 from scipy import ndimage, signal
 
-from nbconv import AvgPool2d, BatchNorm, Conv2d, GlobalAvgPool2d, MaxPool2d
+from nbconv import (
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    GlobalAvgPool2d,
+    GlobalMaxPool2d,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
+    MaxPool2d,
+)
 
 RNG = np.random.default_rng(0)
 PLAIN_CONVS = [
@@ -49,10 +59,18 @@ EXAMPLES = {
     "test_averagepool_2d_ceil_last_window_starts_on_pad": AvgPool2d(3, padding=1, ceil_mode=True),
     "test_globalaveragepool": GlobalAvgPool2d(),
     "test_globalaveragepool_precomputed": GlobalAvgPool2d(),
+    "test_globalmaxpool": GlobalMaxPool2d(),
+    "test_globalmaxpool_precomputed": GlobalMaxPool2d(),
     "test_batchnorm_example": BatchNorm(training=False),
     "test_batchnorm_epsilon": BatchNorm(eps=1e-2, training=False),
     "test_batchnorm_example_training_mode": BatchNorm(),
     "test_batchnorm_epsilon_training_mode": BatchNorm(eps=1e-2),
+    "test_group_normalization_example": GroupNorm(2),
+    "test_group_normalization_epsilon": GroupNorm(2, eps=1e-2),
+    "test_instancenorm_example": InstanceNorm(affine=True),
+    "test_instancenorm_epsilon": InstanceNorm(eps=1e-2, affine=True),
+    "test_layer_normalization_2d_axis1": LayerNorm(),
+    "test_layer_normalization_4d_axis1": LayerNorm(),
 }
 """ONNX's single-node examples that nbconv can express: with padding up to half a window, in two dimensions."""
 FOUR_DIGITS = ("test_averagepool_2d_ceil_last_window_starts_on_pad",)
@@ -73,13 +91,14 @@ def test_onnx_example(name, onnx_examples):
     op = EXAMPLES[name]
     (x, *given), (y, *_) = (map(np.asarray, arrays) for arrays in onnx_examples[name][0])
     names = ("weight",) if isinstance(op, Conv2d) else (*op.params, *op.state)
-    operands = dict(zip(names, given, strict=True))
-    if isinstance(op, Conv2d):
-        operands["weight"] = operands["weight"].transpose(2, 3, 1, 0)
+    operands = {
+        parameter: array.transpose(np.argsort(op.axes_outside(parameter, array.ndim)))
+        for parameter, array in zip(names, given, strict=True)
+    }
     out = on_reference(op, nhwc(x).astype(np.float64), **operands).forward()["out"]
     assert_allclose(
         out,
-        nhwc(y) if not isinstance(op, GlobalAvgPool2d) else y[:, :, 0, 0],
+        y[:, :, 0, 0] if isinstance(op, (GlobalAvgPool2d, GlobalMaxPool2d)) else nhwc(y),
         rtol=2e-5,
         atol=1e-4 if name in FOUR_DIGITS else 1e-6,
     )
