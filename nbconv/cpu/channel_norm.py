@@ -11,7 +11,7 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
-from numba import prange
+from numba import prange, uint64
 
 from ..ops.base import Buffer
 from .channel_lines import (
@@ -48,7 +48,7 @@ FEW, LARGE = 8, 65536
 """Fewer samples than ``FEW``, of more than ``LARGE`` numbers, are shared by all threads one by one."""
 
 
-SAMPLED = 1024
+SAMPLED = 512
 """Numbers at the beginning of a sample whose means, by channel, are the pivots of its sums."""
 
 
@@ -70,18 +70,22 @@ def _normalize(x, channels, block, eps, weight, bias, sums, centre, scale, shift
 
 @helper
 def _join_channels(pivots, totals, squares, pixels, channels, eps, mean, inv_std):
-    """Statistics of a sample's groups from its channels' sums (Chan, Golub & LeVeque, 1983)."""
-    groups = mean.size
-    size = channels // groups
+    """Statistics of a sample's groups from its channels' sums (Chan, Golub & LeVeque, 1983), which are used up."""
+    means, variances, share = totals, squares, 1 / np.float64(pixels)
+    for c in range(uint64(channels)):
+        offset = totals[c] * share
+        variance = squares[c] * share - offset * offset
+        means[c] = pivots[c] + offset
+        variances[c] = 0.0 if variance < 0 else variance
+    groups, size = uint64(mean.size), uint64(channels // mean.size)
     for g in range(groups):
         total, spread = 0.0, 0.0
-        for c in range(g * size, (g + 1) * size):
-            total += pivots[c] + totals[c] / pixels
+        for c in range(g * size, (g + uint64(1)) * size):
+            total += means[c]
         mean[g] = total / size
-        for c in range(g * size, (g + 1) * size):
-            offset = totals[c] / pixels
-            away, within = pivots[c] + offset - mean[g], squares[c] / pixels - offset * offset
-            spread += away * away + (0.0 if within < 0 else within)
+        for c in range(g * size, (g + uint64(1)) * size):
+            away = means[c] - mean[g]
+            spread += away * away + variances[c]
         inv_std[g] = 1 / np.sqrt(spread / size + eps)
 
 
@@ -89,9 +93,9 @@ def _join_channels(pivots, totals, squares, pixels, channels, eps, mean, inv_std
 def _forward_map(mean, inv_std, weight, bias, maps):
     """out = (x - centre) * scale + shift."""
     centre, scale, shift = maps
-    size = weight.size // mean.size
-    for g in range(mean.size):
-        for c in range(g * size, (g + 1) * size):
+    groups, size = uint64(mean.size), uint64(weight.size // mean.size)
+    for g in range(groups):
+        for c in range(g * size, (g + uint64(1)) * size):
             centre[c] = mean[g]
             scale[c] = inv_std[g] * weight[c]
             shift[c] = bias[c] - (mean[g] - centre[c]) * inv_std[g] * weight[c]
@@ -127,9 +131,9 @@ def _clear(sums):
 
 @helper
 def _take_centres(mean, channels, centre):
-    size = channels // mean.size
-    for g in range(mean.size):
-        for c in range(g * size, (g + 1) * size):
+    groups, size = uint64(mean.size), uint64(channels // mean.size)
+    for g in range(groups):
+        for c in range(g * size, (g + uint64(1)) * size):
             centre[c] = mean[g]
     repeat_pixel((centre,), channels)
 
@@ -160,23 +164,22 @@ def _spread_sample(dy, x, start, size, block, maps, dx):
 def _backward_map(totals, products, mean, inv_std, pixels, weight, sums, maps):
     """dx = dy * scale + (x - centre) * slope + shift; what dbias and dweight get from this sample is added to sums."""
     centre, scale, slope, shift = maps
-    channels, groups = weight.size, mean.size
-    size = channels // groups
+    groups, size = uint64(mean.size), uint64(weight.size // mean.size)
     for g in range(groups):
         rest, factor = mean[g] - centre[g * size], inv_std[g]
         total, product = 0.0, 0.0
-        for c in range(g * size, (g + 1) * size):
+        for c in range(g * size, (g + uint64(1)) * size):
             along_x = products[c] - totals[c] * rest
             sums[0, c] += totals[c]
             sums[1, c] += along_x * factor
             total += totals[c] * weight[c]
             product += along_x * weight[c]
         total, along = total / (pixels * size), factor * factor * product / (pixels * size)
-        for c in range(g * size, (g + 1) * size):
+        for c in range(g * size, (g + uint64(1)) * size):
             scale[c] = factor * weight[c]
             slope[c] = -along * factor
             shift[c] = (rest * along - total) * factor
-    repeat_pixel((scale, slope, shift), channels)
+    repeat_pixel((scale, slope, shift), weight.size)
 
 
 @sequential

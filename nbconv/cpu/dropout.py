@@ -6,6 +6,7 @@ import numpy as np
 from numba import prange, uint64
 
 from ..ops.base import Buffer
+from .channel_lines import line_width
 from .chunks import GRAIN, build, chunk_count, chunk_range, flat
 from .compile import helper, kernel
 
@@ -67,27 +68,32 @@ def dropout_backward(op, dy, rng, *, dx):
 
 
 @kernel
-def _scale_channels(x, factors, out):
-    """Scale all pixels of each image (N, P, C) by channel; a factor of zero makes zero of anything."""
-    images, pixels, channels = x.shape
-    zero, share = x.dtype.type(0), max(1, GRAIN // channels)
-    pieces = chunk_count(pixels, share)
-    for task in prange(images * pieces):
-        n, piece = task // pieces, task % pieces
-        for pixel in chunk_range(piece, pixels, share):
+def _scale_channels(x, factors, lines, out):
+    """Scale each image (N, H * W * C) by channel, line by line; a factor of zero makes zero of anything."""
+    images, size = x.shape
+    channels, width = factors.shape[1], lines.shape[1]
+    zero, share = x.dtype.type(0), max(1, GRAIN // width) * width
+    for n in prange(images):
+        for start in range(0, width, channels):
             for c in range(uint64(channels)):
-                factor = factors[n, c]
-                out[n, pixel, c] = x[n, pixel, c] * factor if factor > 0 else zero
+                lines[n, uint64(start) + c] = factors[n, c]
+    pieces = chunk_count(size, share)
+    for task in prange(images * pieces):
+        n, first = task // pieces, task % pieces * share
+        for start in range(first, min(size, first + share), width):
+            for c in range(uint64(min(width, size - start))):
+                factor, at = lines[n, c], uint64(start) + c
+                out[n, at] = x[n, at] * factor if factor > 0 else zero
 
 
 def dropout2d(op, x, rng, *, out, scratch):
-    factors, (n, channels) = scratch["factors"], (len(x), x.shape[-1])
-    draw = dropout(op, np.ones((n, channels), x.dtype), rng, out=factors)
-    call, x, out = build(_scale_channels, 2 * x.size), x.reshape(n, -1, channels), out.reshape(n, -1, channels)
+    factors, lines = scratch["factors"], scratch["lines"]
+    draw = dropout(op, np.ones(factors.shape, x.dtype), rng, out=factors)
+    call, x, out = build(_scale_channels, 2 * x.size), x.reshape(len(x), -1), out.reshape(len(x), -1)
 
     def run():
         draw()
-        call(x, factors, out)
+        call(x, factors, lines, out)
 
     return run
 
@@ -97,5 +103,6 @@ def dropout2d_backward(op, dy, rng, *, dx, scratch):
 
 
 def scratch(op, dtype, x):
-    """What each channel of each image is multiplied by."""
-    return {"factors": Buffer((x[0], x[-1]), dtype)}
+    """What each channel of each image is multiplied by, and the same along a line of pixels (``channel_lines.py``)."""
+    factors, lines = Buffer((x[0], x[-1]), dtype), Buffer((x[0], line_width(x[-1], dtype)), dtype)
+    return {"factors": factors, "lines": lines}

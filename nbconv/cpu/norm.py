@@ -16,7 +16,7 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
-from numba import prange
+from numba import prange, uint64
 
 from ..ops.base import Buffer
 from .channel_lines import (
@@ -223,8 +223,8 @@ def repeat_pixel(maps, channels):
     """Repeat what the first pixel of a line has for the others."""
     for line in maps:
         for start in range(channels, line.size, channels):
-            for c in range(channels):
-                line[start + c] = line[c]
+            for c in range(uint64(channels)):
+                line[uint64(start) + c] = line[c]
 
 
 def batch_norm(op, x, weight, bias, running_mean, running_var, *, out, mean, inv_std, argmax, winners, scratch):

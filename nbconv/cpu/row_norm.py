@@ -1,7 +1,7 @@
 """Normalisation of rows of numbers next to each other: layer norm, and group norm of features.
 
-Arrays are flat. A sample is ``groups`` rows of equal length; weight and bias, where there are any, have a number for
-each value of a sample. Pivots, sums and centres are those of batch norm (``norm.py``).
+Arrays are flat. A sample is ``groups`` rows of equal length; weight and bias have a number for each value of a sample.
+Pivots, sums and centres are those of batch norm (``norm.py``).
 """
 
 from __future__ import annotations
@@ -27,24 +27,19 @@ PIECES = 32
 
 
 @kernel
-def _normalize(x, groups, eps, affine, weight, bias, mean, inv_std, out):
+def _normalize(x, groups, eps, weight, bias, mean, inv_std, out):
     """Write mean and 1 / sqrt(variance + eps) of each row, and the row normalised, then scaled and shifted."""
     rows = mean.size
     length = x.size // rows
     share = max(1, GRAIN // length)
     for chunk in prange(chunk_count(rows, share)):
         for row in chunk_range(chunk, rows, share):
-            start = row * uint64(length)
+            start, first = row * uint64(length), row % uint64(groups) * uint64(length)
             mean[row], inv_std[row] = _statistics(x, start, uint64(length), eps)
             centre, scale, shift = _row_map(mean[row], inv_std[row], x)
-            if affine:
-                first = row % uint64(groups) * uint64(length)
-                for i in range(uint64(length)):
-                    value = (x[start + i] - centre) * scale + shift
-                    out[start + i] = value * weight[first + i] + bias[first + i]
-            else:
-                for i in range(uint64(length)):
-                    out[start + i] = (x[start + i] - centre) * scale + shift
+            for i in range(uint64(length)):
+                value = (x[start + i] - centre) * scale + shift
+                out[start + i] = value * weight[first + i] + bias[first + i]
 
 
 @helper
@@ -72,7 +67,7 @@ def _row_map(mean, inv_std, x):
 
 
 @kernel
-def _spread(dy, x, groups, affine, weight, mean, inv_std, dx):
+def _spread(dy, x, groups, weight, mean, inv_std, dx):
     """Write dx: what comes back to each row, less its mean and its slope along the normalised row."""
     rows, number = mean.size, dx.dtype.type
     length = x.size // rows
@@ -82,21 +77,16 @@ def _spread(dy, x, groups, affine, weight, mean, inv_std, dx):
             start, first = row * uint64(length), row % uint64(groups) * uint64(length)
             centre, scale, _ = _row_map(mean[row], inv_std[row], x)
             total, product = 0.0, 0.0
-            if affine:
-                for i in range(uint64(length)):
-                    dx[start + i] = dy[start + i] * weight[first + i]
-            else:
-                for i in range(uint64(length)):
-                    dx[start + i] = dy[start + i]
             for i in range(uint64(length)):
-                value = np.float64(dx[start + i])
+                value = np.float64(dy[start + i] * weight[first + i])
                 total += value
                 product += value * (x[start + i] - centre)
             rest = mean[row] - centre
             along = inv_std[row] * inv_std[row] * (product - total * rest) / length
             slope, shift = number(-along * inv_std[row]), number((rest * along - total / length) * inv_std[row])
             for i in range(uint64(length)):
-                dx[start + i] = dx[start + i] * scale + ((x[start + i] - centre) * slope + shift)
+                through_statistics = (x[start + i] - centre) * slope + shift
+                dx[start + i] = dy[start + i] * weight[first + i] * scale + through_statistics
 
 
 @kernel
@@ -136,16 +126,16 @@ def _add_pieces(sums, dweight, dbias):
 
 def bind_forward(op, x, weight, bias, mean, inv_std, out, scratch):
     call, groups, eps = build(_normalize, 3 * x.size), mean.shape[1], float(op.eps)
-    weight, bias = (flat(x) if param is None else flat(param) for param in (weight, bias))
-    operands = flat(x), groups, eps, op.affine, weight, bias, flat(mean), flat(inv_std), flat(out)
+    weight, bias = _or_constant(weight, 1, x), _or_constant(bias, 0, x)
+    operands = flat(x), groups, eps, weight, bias, flat(mean), flat(inv_std), flat(out)
     return lambda: call(*operands)
 
 
 def bind_backward(op, dy, x, weight, mean, inv_std, dx, dweight, dbias, scratch):
     calls = []
     if dx is not None:
-        spread, weight = build(_spread, 4 * x.size), flat(x if weight is None else weight)
-        operands = flat(dy), flat(x), mean.shape[1], op.affine, weight, flat(mean), flat(inv_std), flat(dx)
+        spread, weight = build(_spread, 4 * x.size), _or_constant(weight, 1, x)
+        operands = flat(dy), flat(x), mean.shape[1], weight, flat(mean), flat(inv_std), flat(dx)
         calls.append(lambda: spread(*operands))
     if dweight is not None or dbias is not None:
         add_up, sums = build(_sum_columns, 4 * x.size), scratch["parameter_sums"]
@@ -166,6 +156,11 @@ def bind_parameter_gradients(sums, dweight, dbias):
     call, size, dtype = build(_add_pieces, sums.size), sums.shape[2], (dbias if dweight is None else dweight).dtype
     results = [np.empty(size, dtype) if gradient is None else flat(gradient) for gradient in (dweight, dbias)]
     return [lambda: call(sums, *results)]
+
+
+def _or_constant(param, value, x):
+    """The parameter, or what stands for it in an op that has none, with a number for each value of a sample."""
+    return np.full(prod(x.shape[1:]), value, x.dtype) if param is None else flat(param)
 
 
 def forward_scratch(op, dtype, x):
