@@ -16,14 +16,15 @@ from .model import Model, Sequential, load
 from .ops.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from .ops.conv import Conv2d
 from .ops.conv_transpose import ConvTranspose2d
-from .ops.dropout import Dropout
+from .ops.dropout import Dropout, Dropout2d
+from .ops.dropout import Dropout2d as SpatialDropout2d
 from .ops.linear import Linear
 from .ops.loss import CrossEntropy
 from .ops.merge import Add, Concat
 from .ops.metric import Accuracy
-from .ops.norm import BatchNorm
+from .ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from .ops.optimizer import SGD, Adam, AdamW
-from .ops.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from .ops.pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
 from .ops.reshape import Flatten
 from .ops.resize import Pad2d, Upsample
 from .ops.sequence import AvgPool1d, Conv1d, GlobalAvgPool1d, MaxPool1d
@@ -46,10 +47,15 @@ __all__ = [
     "ConvTranspose2d",
     "CrossEntropy",
     "Dropout",
+    "Dropout2d",
     "Flatten",
     "GlobalAvgPool1d",
     "GlobalAvgPool2d",
+    "GlobalMaxPool2d",
+    "GroupNorm",
     "Input",
+    "InstanceNorm",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
@@ -61,6 +67,7 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "Softmax",
+    "SpatialDropout2d",
     "Tanh",
     "Upsample",
     "cache",

@@ -45,6 +45,8 @@ CALLS = {
     "pad2d": ((X, (1, 2, 0, 3)), {"mode": "reflect"}, 1),
     "upsample": ((X, (2, 3)), {}, 1),
     "dropout": ((X, 0.4), {"seed": 3, "step": 2}, 1),
+    "dropout2d": ((X, 0.4), {"seed": 3, "step": 2}, 1),
+    "global_max_pool2d": ((X,), {}, 1),
 }
 """By function: positional arguments, options, and how many of the first arguments have a gradient."""
 
@@ -142,6 +144,66 @@ def test_batch_norm_gradients(device, training):
             moved[position].flat[index] += sign * 1e-6
             sides.append(loss(*moved))
         assert (sides[0] - sides[1]) / 2e-6 == pytest.approx(gradient.flat[index], rel=1e-6)
+
+
+NORMS = {
+    "layer_norm": ({}, (4, 7, 6)),
+    "group_norm": ({"num_groups": 2}, (4,)),
+    "instance_norm": ({}, (4,)),
+}
+"""By function: options, and the shape of weight and bias for X."""
+
+
+@on_every_device
+@pytest.mark.parametrize("name", NORMS)
+def test_gradients_of_norms_of_samples(name, device):
+    options, shape = NORMS[name]
+    forward, backward = getattr(F, name), getattr(F, f"{name}_backward")
+    weight, bias, dy = RNG.standard_normal(shape), RNG.standard_normal(shape), RNG.standard_normal(X.shape)
+    gradients = backward(dy, X, weight=weight, bias=bias, **options, device=device)
+    operands = X, weight, bias
+    for position, gradient in enumerate(gradients):
+        assert gradient.shape == operands[position].shape and gradient.flags.c_contiguous
+        for index in np.random.default_rng(2).integers(0, gradient.size, 8):
+            sides = []
+            for sign in (1, -1):
+                moved = [a.copy() for a in operands]
+                moved[position].flat[index] += sign * 1e-6
+                y = forward(moved[0], weight=moved[1], bias=moved[2], **options, device=device)
+                sides.append((y * dy).sum())
+            assert (sides[0] - sides[1]) / 2e-6 == pytest.approx(gradient.flat[index], abs=1e-7)
+    dx, dweight, dbias = backward(dy, X, **options, device=device)
+    ones, zeros = np.ones(shape), np.zeros(shape)
+    np.testing.assert_allclose(dx, backward(dy, X, weight=ones, bias=zeros, **options, device=device)[0], atol=1e-13)
+    assert dweight is None and dbias is None
+
+
+@on_every_device
+@pytest.mark.parametrize("name", NORMS)
+def test_norms_of_samples_in_channels_last(name, device):
+    """Weights have PyTorch's layout in both data formats."""
+    options, shape = NORMS[name]
+    options = {"weight": RNG.standard_normal(shape), "bias": RNG.standard_normal(shape), "device": device, **options}
+    y = getattr(F, name)(X, **options)
+    last = getattr(F, name)(X.transpose(0, 2, 3, 1), **options, data_format="NHWC")
+    np.testing.assert_array_equal(last.transpose(0, 3, 1, 2), y)
+
+
+@on_every_device
+def test_norms_of_samples_by_their_definition(device):
+    def normalized(x, axes):
+        return (x - x.mean(axis=axes, keepdims=True)) / np.sqrt(x.var(axis=axes, keepdims=True) + 1e-3)
+
+    weight, bias = RNG.standard_normal((2, 4, 7, 6))
+    y = F.layer_norm(X, weight, bias, eps=1e-3, device=device)
+    np.testing.assert_allclose(y, normalized(X, (1, 2, 3)) * weight + bias, atol=1e-13)
+    y = F.layer_norm(ROWS, weight[:, 0, 0], bias[:, 0, 0], eps=1e-3, device=device)
+    np.testing.assert_allclose(y, normalized(ROWS, 1) * weight[:, 0, 0] + bias[:, 0, 0], atol=1e-13)
+    y = F.group_norm(X, 2, B[:4], W[:4, 0, 0, 0], 1e-3, device=device)
+    grouped = normalized(X.reshape(2, 2, -1), 2).reshape(X.shape)
+    np.testing.assert_allclose(y, grouped * B[:4, None, None] + W[:4, 0, 0, 0, None, None], atol=1e-13)
+    y = F.instance_norm(X, eps=1e-3, device=device)
+    np.testing.assert_allclose(y, normalized(X, (2, 3)), atol=1e-13)
 
 
 @on_every_device
@@ -272,8 +334,11 @@ def test_results_do_not_share_memory_with_arguments():
             ["x", "kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"],
         ),
         ("batch_norm", ["x", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps"]),
+        ("group_norm", ["x", "num_groups", "weight", "bias", "eps"]),
+        ("layer_norm", ["x", "weight", "bias", "eps"]),  # the normalized_shape is that of a sample
         ("dropout", ["x", "p", "training"]),
         ("leaky_relu", ["x", "negative_slope"]),
+        ("dropout2d", ["x", "p", "training"]),
         ("cross_entropy", ["x", "target"]),
     ],
 )
@@ -363,6 +428,18 @@ def test_the_order_of_arguments_is_pytorchs(name, order):
         (lambda: F.dropout(X, seed=1.9), OptionError, r"seed must be an integer of at least 0, got 1.9"),
         (lambda: F.dropout(X, seed=2**64), OptionError, r"seed must be an integer of at most 9223372036854775807"),
         (lambda: F.dropout(X, step=-1), OptionError, r"step must be an integer of at least 0, got -1"),
+        (lambda: F.dropout2d(X, seed=-1), OptionError, r"seed must be an integer of at least 0, got -1"),
+        (lambda: F.layer_norm(X, B[:4], B[:4]), ShapeError, r"weight has shape \(4,\), but .* needs \(4, 7, 6\)"),
+        (lambda: F.layer_norm(ROWS, X[0], X[0]), ShapeError, r"weight has shape \(4, 7, 6\), but .* needs \(4,\)"),
+        (lambda: F.layer_norm(X[0]), ShapeError, r"LayerNorm needs images \(N, C, H, W\) or features"),
+        (lambda: F.layer_norm(ROWS[:, :1]), ShapeError, r"single values, .* more than one feature"),
+        (lambda: F.group_norm(X, 3), ShapeError, r"4 channels into num_groups=3 .* divides 4 \(1, 2, 4\)"),
+        (lambda: F.group_norm(ROWS, 4), ShapeError, r"single values, .* use a smaller num_groups"),
+        (lambda: F.group_norm(X, 2, B[:4]), OptionError, r"pass both or neither"),
+        (lambda: F.group_norm(X, 2, B, B), ShapeError, r"weight has shape \(6,\), but .* needs \(4,\)"),
+        (lambda: F.instance_norm(ROWS), ShapeError, r"InstanceNorm needs images"),
+        (lambda: F.instance_norm(X[:, :, :1, :1]), ShapeError, r"single values, .* more than one pixel"),
+        (lambda: F.global_max_pool2d(ROWS), ShapeError, r"GlobalMaxPool2d needs images"),
         (lambda: F.max_pool2d(X, 9), ShapeError, r"a window of 9 does not fit height 7"),
     ],
 )
@@ -381,6 +458,7 @@ def test_every_layer_has_a_function():
         "ReLU",
         "BatchNorm",
         "Dropout",
+        "Dropout2d",
         "Flatten",
         "Add",
         "LeakyReLU",
@@ -389,6 +467,10 @@ def test_every_layer_has_a_function():
         "Softmax",
         "LogSoftmax",
         "Concat",
+        "GlobalMaxPool2d",
+        "GroupNorm",
+        "InstanceNorm",
+        "LayerNorm",
     }
     assert layers <= set(nc.__all__)
-    assert all(hasattr(F, f"{name}_backward") for name in (*CALLS, "batch_norm", "cross_entropy"))
+    assert all(hasattr(F, f"{name}_backward") for name in (*CALLS, *NORMS, "batch_norm", "cross_entropy"))

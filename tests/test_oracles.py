@@ -18,6 +18,10 @@ from nbconv import (
     Conv1d,
     Conv2d,
     GlobalAvgPool2d,
+    GlobalMaxPool2d,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
     LogSoftmax,
     MaxPool2d,
     Softmax,
@@ -59,6 +63,8 @@ EXAMPLES = {
     "test_averagepool_2d_ceil_last_window_starts_on_pad": AvgPool2d(3, padding=1, ceil_mode=True),
     "test_globalaveragepool": GlobalAvgPool2d(),
     "test_globalaveragepool_precomputed": GlobalAvgPool2d(),
+    "test_globalmaxpool": GlobalMaxPool2d(),
+    "test_globalmaxpool_precomputed": GlobalMaxPool2d(),
     "test_batchnorm_example": BatchNorm(training=False),
     "test_batchnorm_epsilon": BatchNorm(eps=1e-2, training=False),
     "test_batchnorm_example_training_mode": BatchNorm(),
@@ -68,6 +74,12 @@ EXAMPLES = {
     "test_logsoftmax_example_1": LogSoftmax(),
     "test_logsoftmax_large_number": LogSoftmax(),
     "test_concat_2d_axis_1": Concat(channels=(2, 2)),
+    "test_group_normalization_example": GroupNorm(2),
+    "test_group_normalization_epsilon": GroupNorm(2, eps=1e-2),
+    "test_instancenorm_example": InstanceNorm(affine=True),
+    "test_instancenorm_epsilon": InstanceNorm(eps=1e-2, affine=True),
+    "test_layer_normalization_2d_axis1": LayerNorm(),
+    "test_layer_normalization_4d_axis1": LayerNorm(),
 }
 """ONNX's single-node examples that nbconv can express: with padding up to half a window, in two dimensions."""
 FOUR_DIGITS = ("test_averagepool_2d_ceil_last_window_starts_on_pad",)
@@ -91,10 +103,15 @@ def test_onnx_example(name, onnx_examples):
     operands = dict(zip(names, given, strict=True))
     if isinstance(op, Conv2d):
         operands["weight"] = operands["weight"].transpose(2, 3, 1, 0)
+    names = ("weight",) if isinstance(op, Conv2d) else (*op.params, *op.state)
+    operands = {
+        parameter: array.transpose(np.argsort(op.axes_outside(parameter, array.ndim)))
+        for parameter, array in zip(names, given, strict=True)
+    }
     out = on_reference(op, nhwc(x).astype(np.float64), **operands).forward()["out"]
     assert_allclose(
         out,
-        nhwc(y) if not isinstance(op, GlobalAvgPool2d) else y[:, :, 0, 0],
+        y[:, :, 0, 0] if isinstance(op, (GlobalAvgPool2d, GlobalMaxPool2d)) else nhwc(y),
         rtol=2e-5,
         atol=1e-4 if name in FOUR_DIGITS else 1e-6,
     )

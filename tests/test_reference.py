@@ -17,8 +17,13 @@ from nbconv import (
     Conv2d,
     CrossEntropy,
     Dropout,
+    Dropout2d,
     Flatten,
     GlobalAvgPool2d,
+    GlobalMaxPool2d,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
     LeakyReLU,
     Linear,
     LogSoftmax,
@@ -262,6 +267,70 @@ class TestBatchNorm:
         assert_allclose(bound.backward()["x"].ravel(), [2 / 32, 0])
 
 
+class TestGlobalMaxPool:
+    def test_first_of_equals_wins_and_gets_the_gradient(self):
+        x = [[[[1.0, 7.0], [5.0, 2.0]], [[5.0, 7.0], [4.0, 7.0]]]]  # planes 1 5 / 5 4 and 7 2 / 7 7
+        bound = on_reference(GlobalMaxPool2d(), x, dy=[[3.0, 4.0]])
+        results = bound.forward()
+        assert results["out"].tolist() == [[5, 7]]
+        assert results["argmax"].tolist() == [[1, 0]]
+        assert bound.backward()["x"].tolist() == [[[[0, 4], [3, 0]], [[0, 0], [0, 0]]]]
+
+    def test_first_nan_wins(self):
+        results = on_reference(GlobalMaxPool2d(), image([[INF, NAN], [NAN, 9]])).forward()
+        assert_array_equal(results["out"], [[NAN]])
+        assert results["argmax"].tolist() == [[1]]
+
+    def test_nothing_but_minus_infinity(self):
+        bound = on_reference(GlobalMaxPool2d(), image([[-INF, -INF]]), dy=[[5.0]])
+        assert bound.forward()["out"].tolist() == [[-INF]]
+        assert plane(bound.backward()["x"]) == [[5, 0]]
+
+
+class TestGroupNorm:
+    def test_layer_norm_of_features(self):
+        given = dict(weight=[2.0, 1.0], bias=[10.0, 20.0], dy=[[1.0, 0.0], [0.0, 3.0]])
+        bound = on_reference(LayerNorm(eps=9.0), [[-6.0, 2.0], [3.0, 3.0]], **given)
+        results = bound.forward()
+        assert results["mean"].tolist() == [[-2], [3]]
+        assert_allclose(results["inv_std"], [[0.2], [1 / 3]])  # 1 / sqrt(16 + 9), 1 / sqrt(0 + 9)
+        assert_allclose(results["out"], [[10 - 1.6, 20.8], [10, 20]])
+        gradients = bound.backward()
+        assert_allclose(gradients["weight"], [-0.8, 0])
+        assert_allclose(gradients["bias"], [1, 3])
+        # first row: d = (2, 0) less its mean (1, -1) and its slope (-0.8) * (-0.8, 0.8), times 0.2
+        assert_allclose(gradients["x"], [[0.2 * 0.36, -0.2 * 0.36], [-0.5, 0.5]])
+
+    def test_layer_norm_of_images_has_a_weight_for_each_value(self):
+        x = [[[[1.0, -1.0], [-1.0, 1.0]]]]  # one row of two pixels with two channels
+        weight, bias = [[[1.0, 2.0], [3.0, 4.0]]], [[[10.0, 20.0], [30.0, 40.0]]]
+        bound = on_reference(LayerNorm(eps=1e-300), x, weight=weight, bias=bias, dy=np.ones((1, 1, 2, 2)))
+        assert bound.forward()["out"].tolist() == [[[[11, 18], [27, 44]]]]
+        gradients = bound.backward()
+        assert gradients["weight"].tolist() == [[[1, -1], [-1, 1]]]
+        assert gradients["bias"].tolist() == [[[1, 1], [1, 1]]]
+
+    def test_groups_are_channels_next_to_each_other(self):
+        x = [[[[0.0, 2.0, 100.0, 140.0]], [[2.0, 0.0, 140.0, 100.0]]]]
+        given = dict(weight=[1.0, 2.0, 3.0, 4.0], bias=[10.0, 20.0, 30.0, 40.0])
+        results = on_reference(GroupNorm(2, eps=1e-300), x, **given).forward()
+        assert results["mean"].tolist() == [[1, 120]]
+        assert results["inv_std"].tolist() == [[1, 0.05]]
+        assert results["out"].tolist() == [[[[9, 22, 27, 44]], [[11, 18, 33, 36]]]]
+
+    def test_gradient_of_a_channel_by_itself(self):
+        x = [[[[1.0]], [[-1.0]], [[1.0]], [[-1.0]]]]
+        bound = on_reference(InstanceNorm(eps=1e-300), x, dy=[[[[4.0]], [[0.0]], [[0.0]], [[0.0]]]])
+        assert bound.forward()["out"].tolist() == x
+        assert bound.backward()["x"].ravel().tolist() == [2, 0, -2, 0]  # dy - 1 - x
+
+    def test_one_bad_value_spoils_its_group_alone(self):
+        x = [[[[1.0, INF], [2.0, 3.0]]], [[[1.0, 2.0], [2.0, 3.0]]]]
+        out = on_reference(InstanceNorm(), x).forward()["out"]
+        assert np.isnan(out[0, :, :, 1]).all()
+        assert np.isfinite(out[0, :, :, 0]).all() and np.isfinite(out[1]).all()
+
+
 class TestElementwise:
     def test_relu(self):
         bound = on_reference(ReLU(), [[-1.0, 0.0, 2.0, NAN, -INF, INF]], dy=[[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]])
@@ -397,6 +466,29 @@ class TestDropout:
             on_reference(Dropout(), np.ones((8, 8)), rng=rng).forward()["out"] for rng in (self.rng, np.array(other))
         ]
         assert (masks[0] != masks[1]).any()
+
+
+class TestDropout2d:
+    rng = np.array([1, 2, 3])
+
+    def test_drops_whole_channels(self):
+        dy = np.random.default_rng(0).standard_normal((40, 3, 2, 50))
+        bound = on_reference(Dropout2d(0.25), np.ones(dy.shape), rng=self.rng, dy=dy)
+        out = bound.forward()["out"]
+        channels = out[:, 0, 0]
+        assert_array_equal(out, np.broadcast_to(channels[:, None, None], out.shape))
+        assert set(np.unique(channels)) == {0, 1 / 0.75}
+        assert (channels == 0).mean() == pytest.approx(0.25, abs=0.03)
+        assert_allclose(bound.backward()["x"], dy * out)
+
+    def test_of_features_is_dropout(self):
+        x = np.ones((9, 11))
+        results = [on_reference(op, x, rng=self.rng).forward()["out"] for op in (Dropout(0.5), Dropout2d(0.5))]
+        assert_array_equal(*results)
+
+    def test_dropped_is_zero_whatever_it_was(self):
+        x = np.full((2, 3, 1, 4), NAN)
+        assert on_reference(Dropout2d(1.0), x, rng=self.rng).forward()["out"].tolist() == np.zeros(x.shape).tolist()
 
 
 class TestCrossEntropy:

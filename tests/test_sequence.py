@@ -105,7 +105,7 @@ def test_every_new_layer_comes_back_from_a_file(tmp_path):
 def test_summary(capsys):
     net().summary()
     table = capsys.readouterr().out
-    assert "8 x 21" in table and "6 x 11" in table
+    assert "8x21" in table and "6x11" in table
     assert f"{8 * 3 * 5 * 21:,}" in table  # multiply-adds of the stem
 
 
@@ -180,3 +180,20 @@ def test_what_does_not_fit_is_named():
         ShapeError, match=r'x must have shape \(N, 3, 20\) \(data_format="NCHW"\), got \(6, 20, 3\); .*"NHWC"'
     ):
         model.predict(X[:, :, :20].swapaxes(1, 2))
+
+
+@on_every_device
+def test_norms_of_sequences_are_those_of_images_of_height_one(device):
+    rng = np.random.default_rng(0)
+    x, dy = rng.standard_normal((2, 2, 4, 6))
+    weight, bias = rng.standard_normal((2, 4))
+    for name, arguments in (("group_norm", (2, weight, bias)), ("instance_norm", (weight, bias))):
+        forward, backward = getattr(nc.functional, name), getattr(nc.functional, f"{name}_backward")
+        image = forward(x[:, :, None], *arguments, device=device)
+        np.testing.assert_allclose(forward(x, *arguments, device=device), image[:, :, 0], rtol=1e-12)
+        gradients = backward(dy, x, *arguments, device=device)
+        of_image = backward(dy[:, :, None], x[:, :, None], *arguments, device=device)
+        np.testing.assert_allclose(gradients[0], of_image[0][:, :, 0], rtol=1e-9)
+    weight, bias = rng.standard_normal((2, 4, 6))
+    image = nc.functional.layer_norm(x[:, :, None], weight[:, None], bias[:, None], device=device)
+    np.testing.assert_allclose(nc.functional.layer_norm(x, weight, bias, device=device), image[:, :, 0], rtol=1e-12)

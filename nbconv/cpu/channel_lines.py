@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from math import gcd
 
-from numba import types
+from numba import types, uint64
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -65,8 +65,8 @@ def stretch(i, size, width):
 def fold_line(line, channels):
     """Add up what belongs to the same channel, at the beginning of a line."""
     for start in range(channels, line.size, channels):
-        for c in range(channels):
-            line[c] += line[start + c]
+        for c in range(uint64(channels)):
+            line[c] += line[uint64(start) + c]
 
 
 @intrinsic

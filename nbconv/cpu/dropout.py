@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import prange, uint64
 
+from ..ops.base import Buffer
+from .channel_lines import line_width
 from .chunks import GRAIN, build, chunk_count, chunk_range, flat
 from .compile import helper, kernel
 
@@ -62,3 +65,44 @@ def dropout(op, x, rng, *, out):
 
 def dropout_backward(op, dy, rng, *, dx):
     return dropout(op, dy, rng, out=dx)
+
+
+@kernel
+def _scale_channels(x, factors, lines, out):
+    """Scale each image (N, H * W * C) by channel, line by line; a factor of zero makes zero of anything."""
+    images, size = x.shape
+    channels, width = factors.shape[1], lines.shape[1]
+    zero, share = x.dtype.type(0), max(1, GRAIN // width) * width
+    for n in prange(images):
+        for start in range(0, width, channels):
+            for c in range(uint64(channels)):
+                lines[n, uint64(start) + c] = factors[n, c]
+    pieces = chunk_count(size, share)
+    for task in prange(images * pieces):
+        n, first = task // pieces, task % pieces * share
+        for start in range(first, min(size, first + share), width):
+            for c in range(uint64(min(width, size - start))):
+                factor, at = lines[n, c], uint64(start) + c
+                out[n, at] = x[n, at] * factor if factor > 0 else zero
+
+
+def dropout2d(op, x, rng, *, out, scratch):
+    factors, lines = scratch["factors"], scratch["lines"]
+    draw = dropout(op, np.ones(factors.shape, x.dtype), rng, out=factors)
+    call, x, out = build(_scale_channels, 2 * x.size), x.reshape(len(x), -1), out.reshape(len(x), -1)
+
+    def run():
+        draw()
+        call(x, factors, lines, out)
+
+    return run
+
+
+def dropout2d_backward(op, dy, rng, *, dx, scratch):
+    return dropout2d(op, dy, rng, out=dx, scratch=scratch)
+
+
+def scratch(op, dtype, x):
+    """What each channel of each image is multiplied by, and the same along a line of pixels (``channel_lines.py``)."""
+    factors, lines = Buffer((x[0], x[-1]), dtype), Buffer((x[0], line_width(x[-1], dtype)), dtype)
+    return {"factors": factors, "lines": lines}

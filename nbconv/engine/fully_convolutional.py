@@ -11,13 +11,13 @@ from ..ops.conv import Conv2d
 from ..ops.dropout import Dropout
 from ..ops.linear import Linear
 from ..ops.merge import Add
-from ..ops.pool import AvgPool2d, GlobalAvgPool2d
+from ..ops.pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
 from ..ops.reshape import Flatten
 from .graph import Graph, Node, Source
 
 ELEMENTWISE: tuple[type[Op], ...] = (Add, Dropout, LeakyReLU, ReLU, Sigmoid, Tanh)
 """Ops that do the same to each value of a flattened image as to each value of the image."""
-GLOBAL_POOLS: dict[type[Op], type[Op]] = {GlobalAvgPool2d: AvgPool2d}
+GLOBAL_POOLS: dict[type[Op], type[Op]] = {GlobalAvgPool2d: AvgPool2d, GlobalMaxPool2d: MaxPool2d}
 """Pools over the whole image, and those over a window that can be as large."""
 
 PIXEL = (1, 1)

@@ -76,12 +76,12 @@ class Call:
 
     def _inside(self, name: str, array: np.ndarray) -> np.ndarray:
         if name in self.op.canonical_axes:
-            return array.transpose(np.argsort(self.op.canonical_axes[name]))
+            return array.transpose(np.argsort(self.op.axes_outside(name, array.ndim)))
         return channels_last(array, self.data_format) if self._is_value(name) else array
 
     def _canonical(self, name: str, array: np.ndarray) -> np.ndarray:
         if name in self.op.canonical_axes:
-            return np.ascontiguousarray(array.transpose(self.op.canonical_axes[name]))
+            return np.ascontiguousarray(array.transpose(self.op.axes_outside(name, array.ndim)))
         return np.ascontiguousarray(from_channels_last(array, self.data_format) if self._is_value(name) else array)
 
     def _is_value(self, name: str) -> bool:
@@ -106,8 +106,7 @@ def _dtype(arrays: Mapping[str, np.ndarray]) -> str:
 def _check_shapes(op: Op, wanted: Mapping, given: Mapping[str, np.ndarray]) -> None:
     for name, shape in wanted.items():
         if given[name].shape != shape:
-            axes = op.canonical_axes.get(name, range(len(shape)))
-            got, need = ([s[a] for a in axes] for s in (given[name].shape, shape))
+            got, need = ([s[a] for a in op.axes_outside(name, len(s))] for s in (given[name].shape, shape))
             raise ShapeError(f"{name} has shape {tuple(got)}, but {op!r} on this input needs {tuple(need)}")
 
 

@@ -64,7 +64,9 @@ class SparseMatrix:
         return f"<SparseMatrix {self.shape[0]} x {self.shape[1]}, {len(self.values)} values, {self.values.dtype}>"
 
 
-def conv_matrix(layer: Conv1d | Conv2d, input_shape: Sequence[int], weight, *, padded_input: bool = False) -> SparseMatrix:
+def conv_matrix(
+    layer: Conv1d | Conv2d, input_shape: Sequence[int], weight, *, padded_input: bool = False
+) -> SparseMatrix:
     """Return the matrix M of a convolution: ``M @ x.ravel()`` is the flattened output for one sample x.
 
     ``conv_matrix(Conv2d(8, 3, padding=1), (3, 32, 32), weight)`` has the shape (8 * 32 * 32, 3 * 32 * 32), and

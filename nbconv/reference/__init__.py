@@ -6,14 +6,14 @@ It follows the definitions term by term, in float32 or float64, and is as slow a
 from ..ops.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from ..ops.conv import Conv2d
 from ..ops.conv_transpose import ConvTranspose2d
-from ..ops.dropout import Dropout
+from ..ops.dropout import Dropout, Dropout2d
 from ..ops.linear import Linear
 from ..ops.loss import CrossEntropy
 from ..ops.merge import Add, Concat
 from ..ops.metric import Accuracy
-from ..ops.norm import BatchNorm
+from ..ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from ..ops.optimizer import SGD, Adam, AdamW
-from ..ops.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from ..ops.pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
 from ..ops.reshape import Flatten
 from ..ops.resize import Pad2d, Upsample
 from ..ops.sequence import AvgPool1d, Conv1d, GlobalAvgPool1d, MaxPool1d
@@ -23,6 +23,7 @@ from . import (
     conv_transpose,
     device,
     dropout,
+    group_norm,
     linear,
     loss,
     merge,
@@ -50,7 +51,11 @@ KERNELS = {
     GlobalAvgPool1d: (sequence.global_avg_pool1d, sequence.global_avg_pool1d_backward),
     Pad2d: (resize.pad2d, resize.pad2d_backward),
     Upsample: (resize.upsample, resize.upsample_backward),
+    GlobalMaxPool2d: (pool.global_max_pool2d, pool.global_max_pool2d_backward),
     BatchNorm: (norm.batch_norm, norm.batch_norm_backward),
+    LayerNorm: (group_norm.group_norm, group_norm.group_norm_backward),
+    GroupNorm: (group_norm.group_norm, group_norm.group_norm_backward),
+    InstanceNorm: (group_norm.group_norm, group_norm.group_norm_backward),
     ReLU: (activation.relu, activation.relu_backward),
     LeakyReLU: (activation.leaky_relu, activation.leaky_relu_backward),
     Sigmoid: (activation.sigmoid, activation.sigmoid_backward),
@@ -59,6 +64,7 @@ KERNELS = {
     LogSoftmax: (activation.log_softmax, activation.log_softmax_backward),
     Flatten: (reshape.flatten, reshape.flatten_backward),
     Dropout: (dropout.dropout, dropout.dropout_backward),
+    Dropout2d: (dropout.dropout2d, dropout.dropout2d_backward),
     Add: (merge.add, merge.add_backward),
     Concat: (merge.concat, merge.concat_backward),
     CrossEntropy: (loss.cross_entropy, loss.cross_entropy_backward),
