@@ -16,11 +16,11 @@ from .ops.activation import ReLU
 from .ops.conv import Conv2d
 from .ops.dropout import Dropout
 from .ops.linear import Linear
-from .ops.loss import CrossEntropy
+from .ops.loss import MSE, BCEWithLogits, CrossEntropy, Hinge
 from .ops.merge import Add
-from .ops.metric import Accuracy
+from .ops.metric import Accuracy, BinaryAccuracy
 from .ops.norm import BatchNorm
-from .ops.optimizer import SGD, Adam, AdamW
+from .ops.optimizer import SGD, Adam, AdamW, RMSProp
 from .ops.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from .ops.reshape import Flatten
 from .train import callbacks, initializers, schedules
@@ -28,22 +28,27 @@ from .train import callbacks, initializers, schedules
 __version__ = "0.1.0"
 
 __all__ = [
+    "MSE",
     "SGD",
     "Accuracy",
     "Adam",
     "AdamW",
     "Add",
     "AvgPool2d",
+    "BCEWithLogits",
     "BatchNorm",
+    "BinaryAccuracy",
     "Conv2d",
     "CrossEntropy",
     "Dropout",
     "Flatten",
     "GlobalAvgPool2d",
+    "Hinge",
     "Input",
     "Linear",
     "MaxPool2d",
     "Model",
+    "RMSProp",
     "ReLU",
     "Sequential",
     "cache",

@@ -1,4 +1,4 @@
-"""The exponential function of vectors, and the softmax of one row of numbers.
+"""The exponential function of vectors, of a row of numbers, and the softmax of one.
 
 exp(x) = 2^n * exp(r) with n the integer next to x / ln 2, so that |r| <= ln 2 / 2, where few terms of Taylor's series
 do. ln 2 is the sum of two numbers, of which n times the first is exact.
@@ -122,6 +122,25 @@ def softmax_row(typingctx, x, start, count, out):
             v.store(v.multiply(v.load(place, masks), [shares]), place, masks)
         peak = peak if v.type == wide else builder.fpext(peak, double)
         return context.make_tuple(builder, signature.return_type, [peak, total])
+
+    return signature, generate
+
+
+@intrinsic
+def decay_row(typingctx, x, start, count, out):
+    """Write exp(-abs(x)) of ``count`` numbers from ``start``, and return their count."""
+    signature = types.intp(x, types.intp, types.intp, out)
+
+    def generate(context, builder, signature, arguments):
+        x_at, start, count, out_at = pointers(context, builder, signature, arguments)
+        v = Vectors(context, builder, x.dtype)
+        for index, masks in _each_vector(v, count):
+            place = builder.add(start, index)
+            value = v.load(v.at(x_at, place), masks)[0]
+            negative = builder.fcmp_ordered("<", value, v.all_lanes(0.0))
+            power = exponential(v, builder.select(negative, value, builder.fneg(value)))
+            v.store([power], v.at(out_at, place), masks)
+        return count
 
     return signature, generate
 
