@@ -13,9 +13,10 @@ from nbconv.engine.bind import gradient_names
 from nbconv.engine.registry import DEVICES, kernels, open_device
 from nbconv.errors import DeviceError, UnsupportedOp
 from nbconv.ops.base import Layer, Op
+from nbconv.ops.loss import Loss
 from nbconv.ops.optimizer import Optimizer
 
-ABSTRACT = {Op, Layer, Optimizer}
+ABSTRACT = {Op, Layer, Loss, Optimizer}
 
 
 def _op_types():

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import FileFormatError, NbconvError
-from ..ops import activation, conv, dropout, linear, loss, merge, metric, norm, optimizer, pool, reshape
+from ..ops import activation, conv, dropout, linear, loss, merge, metric, norm, optimizer, pool, regularizer, reshape
 from ..ops.base import Op
 from ..ops.options import integer
 from .graph import Graph, Node, Source
 
-MODULES = (activation, conv, dropout, linear, loss, merge, metric, norm, optimizer, pool, reshape)
+MODULES = (activation, conv, dropout, linear, loss, merge, metric, norm, optimizer, pool, regularizer, reshape)
 OPS: dict[str, type[Op]] = {
     name: value
     for module in MODULES

@@ -13,7 +13,17 @@ from .activation import relu, relu_backward
 from .conv import conv2d, conv2d_backward
 from .dropout import dropout, dropout_backward
 from .linear import linear, linear_backward
-from .loss import accuracy, cross_entropy, cross_entropy_backward
+from .loss import (
+    accuracy,
+    bce_with_logits,
+    bce_with_logits_backward,
+    cross_entropy,
+    cross_entropy_backward,
+    hinge,
+    hinge_backward,
+    mse,
+    mse_backward,
+)
 from .merge import add, add_backward
 from .norm import batch_norm, batch_norm_backward
 from .pool import (
@@ -34,6 +44,8 @@ __all__ = [
     "avg_pool2d_backward",
     "batch_norm",
     "batch_norm_backward",
+    "bce_with_logits",
+    "bce_with_logits_backward",
     "conv2d",
     "conv2d_backward",
     "cross_entropy",
@@ -44,10 +56,14 @@ __all__ = [
     "flatten_backward",
     "global_avg_pool2d",
     "global_avg_pool2d_backward",
+    "hinge",
+    "hinge_backward",
     "linear",
     "linear_backward",
     "max_pool2d",
     "max_pool2d_backward",
+    "mse",
+    "mse_backward",
     "relu",
     "relu_backward",
 ]

@@ -1,7 +1,7 @@
 """Losses: what they are. Kernels: ``<device>/loss.py``.
 
-A loss compares the net's output ``x`` with ``labels``, one integer per row, or with a ``target``, one number per element.
-It is one number, in float64. Where it is not finite, its gradient is NaN, so that no optimiser follows it.
+A loss compares the net's output ``x`` with ``labels``, one integer per row, or with a ``target``, one number per
+element. It is one number, in float64. Where it is not finite, its gradient is NaN, so that no optimiser follows it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,21 @@ def check_target(op: Op, x: Shape, target: Shape) -> None:
 
 
 @dataclass(frozen=True, repr=False)
-class CrossEntropy(Op):
+class Loss(Op):
+    """What losses share."""
+
+    uses_scratch: ClassVar = True
+    out_dtype: ClassVar = "float64"
+    target_range: ClassVar[tuple[float, float]] = (-inf, inf)
+    """The least and the largest target that makes sense."""
+
+    def out_shape(self, x: Shape, given: Shape) -> Shape:
+        (check_labels if "labels" in self.inputs else check_target)(self, x, given)
+        return (1,)
+
+
+@dataclass(frozen=True, repr=False)
+class CrossEntropy(Loss):
     """Mean over the batch of -log softmax(logits)[label].
 
     ``CrossEntropy()`` maps logits (N, C) and labels (N,) to one number, in float64; (N, C, H, W) and (N, H, W) give the
@@ -66,8 +80,6 @@ class CrossEntropy(Op):
     integer_inputs: ClassVar = ("labels",)
     saved: ClassVar = ("probabilities", "weight_sum")
     backward_reads: ClassVar = ("labels", "out", "probabilities", "weight_sum")
-    uses_scratch: ClassVar = True
-    out_dtype: ClassVar = "float64"
 
     def __post_init__(self):
         settle(self, label_smoothing=number(self.label_smoothing, "label_smoothing", least=0, most=1))
@@ -75,13 +87,13 @@ class CrossEntropy(Op):
             settle(self, weight=_class_weights(self.weight))
 
     def out_shape(self, x: Shape, labels: Shape) -> Shape:
-        check_labels(self, x, labels)
+        out = super().out_shape(x, labels)
         if self.weight is not None and len(self.weight) != x[-1]:
             raise ShapeError(
                 f"CrossEntropy has weights for {len(self.weight)} classes, but there are {x[-1]} logits per row; "
                 f"pass one weight per class"
             )
-        return (1,)
+        return out
 
     def saved_shapes(self, x: Shape, labels: Shape) -> dict[str, Buffer]:
         return {"probabilities": Buffer(x, "float"), "weight_sum": Buffer((1,), "float64")}
@@ -105,7 +117,7 @@ def _class_weights(weight) -> tuple[float, ...]:
 
 
 @dataclass(frozen=True, repr=False)
-class Hinge(Op):
+class Hinge(Loss):
     """The multiclass support vector machine's loss (Weston & Watkins, 1999; CS231n).
 
     ``Hinge()`` maps scores (N, C) and labels (N,) to one number: the mean over rows of the sum over all other classes j
@@ -121,15 +133,9 @@ class Hinge(Op):
     inputs: ClassVar = ("x", "labels")
     integer_inputs: ClassVar = ("labels",)
     backward_reads: ClassVar = ("x", "labels", "out")
-    uses_scratch: ClassVar = True
-    out_dtype: ClassVar = "float64"
 
     def __post_init__(self):
         settle(self, margin=number(self.margin, "margin", above=0))
-
-    def out_shape(self, x: Shape, labels: Shape) -> Shape:
-        check_labels(self, x, labels)
-        return (1,)
 
     def flops(self, x: Shape, labels: Shape) -> int:
         """Difference, margin, maximum and sum of each score."""
@@ -140,7 +146,7 @@ class Hinge(Op):
 
 
 @dataclass(frozen=True, repr=False)
-class MSE(Op):
+class MSE(Loss):
     """Mean over all elements of (x - target)^2.
 
     ``MSE()`` maps an output of any shape (N, ...) and targets of the same shape to one number.
@@ -149,13 +155,6 @@ class MSE(Op):
     inputs: ClassVar = ("x", "target")
     constants: ClassVar = ("target",)
     backward_reads: ClassVar = ("x", "target", "out")
-    uses_scratch: ClassVar = True
-    out_dtype: ClassVar = "float64"
-    target_range: ClassVar[tuple[float, float]] = (-inf, inf)
-
-    def out_shape(self, x: Shape, target: Shape) -> Shape:
-        check_target(self, x, target)
-        return (1,)
 
     def flops(self, x: Shape, target: Shape) -> int:
         return 3 * prod(x)
@@ -165,7 +164,7 @@ class MSE(Op):
 
 
 @dataclass(frozen=True, repr=False)
-class BCEWithLogits(Op):
+class BCEWithLogits(Loss):
     """Mean over all elements of the binary cross entropy of sigmoid(x) and a target from 0 to 1.
 
     ``BCEWithLogits()`` maps logits of any shape (N, ...) and targets of the same shape to one number, computed as
@@ -176,13 +175,7 @@ class BCEWithLogits(Op):
     constants: ClassVar = ("target",)
     saved: ClassVar = ("probabilities",)
     backward_reads: ClassVar = ("target", "out", "probabilities")
-    uses_scratch: ClassVar = True
-    out_dtype: ClassVar = "float64"
-    target_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
-
-    def out_shape(self, x: Shape, target: Shape) -> Shape:
-        check_target(self, x, target)
-        return (1,)
+    target_range: ClassVar = (0.0, 1.0)
 
     def saved_shapes(self, x: Shape, target: Shape) -> dict[str, Buffer]:
         return {"probabilities": Buffer(x, "float")}

@@ -15,7 +15,21 @@ from ..ops.optimizer import SGD, Adam, AdamW, RMSProp
 from ..ops.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from ..ops.regularizer import L2
 from ..ops.reshape import Flatten
-from . import activation, conv, device, dropout, linear, loss, merge, metric, norm, optimizer, pool, regularizer, reshape
+from . import (
+    activation,
+    conv,
+    device,
+    dropout,
+    linear,
+    loss,
+    merge,
+    metric,
+    norm,
+    optimizer,
+    pool,
+    regularizer,
+    reshape,
+)
 
 __all__ = ["KERNELS", "PREPARE", "SCRATCH", "device"]
 
