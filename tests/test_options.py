@@ -5,7 +5,22 @@ import json
 import numpy as np
 import pytest
 
-from nbconv import SGD, Adam, AdamW, AvgPool2d, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, ReLU
+from nbconv import (
+    SGD,
+    Adam,
+    AdamW,
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    CrossEntropy,
+    Dropout,
+    Flatten,
+    Hinge,
+    Linear,
+    MaxPool2d,
+    ReLU,
+    RMSProp,
+)
 from nbconv.errors import OptionError
 
 NAN, INF = float("nan"), float("inf")
@@ -24,6 +39,12 @@ NAN, INF = float("nan"), float("inf")
         (AvgPool2d(2, divisor_override=np.int64(3)), AvgPool2d(2, divisor_override=3)),
         (MaxPool2d(np.int64(2), ceil_mode=np.bool_(True)), MaxPool2d(2, ceil_mode=True)),
         (Dropout(np.float32(0.25)), Dropout(0.25)),
+        (RMSProp(np.float32(0.5), np.float64(0.75), centered=np.bool_(True)), RMSProp(0.5, 0.75, centered=True)),
+        (
+            CrossEntropy(label_smoothing=np.float32(0.5), weight=np.array([1, 2])),
+            CrossEntropy(label_smoothing=0.5, weight=(1.0, 2.0)),
+        ),
+        (Hinge(np.int64(2)), Hinge(2.0)),
     ],
     ids=str,
 )
@@ -52,6 +73,18 @@ def test_numpy_scalars_become_python_numbers(given, wanted):
         (lambda: Adam(betas=(0.9, 1)), "each of betas must be a number of at least 0 and less than 1, got 1"),
         (lambda: Adam(betas=("a", 0.9)), "each of betas must be a number of at least 0 and less than 1, got 'a'"),
         (lambda: Adam(betas=0.9), "betas must be two numbers, at least 0 and less than 1, got 0.9"),
+        (lambda: RMSProp(alpha=1), "alpha must be a number of at least 0 and less than 1, got 1"),
+        (lambda: RMSProp(eps=0), "eps must be positive and finite, got 0"),
+        (lambda: RMSProp(momentum=-1), "momentum must be zero or more, and finite, got -1"),
+        (lambda: RMSProp(weight_decay=INF), "weight_decay must be zero or more, and finite, got inf"),
+        (lambda: RMSProp(centered=1), "centered must be True or False, got 1"),
+        (lambda: RMSProp(clip_norm=0), "clip_norm must be positive and finite, got 0"),
+        (lambda: CrossEntropy(label_smoothing=1.5), "label_smoothing must be a number between 0 and 1, got 1.5"),
+        (lambda: CrossEntropy(weight=2.0), r"weight must be one number per class, such as \(1.0, 2.5\), got 2.0"),
+        (lambda: CrossEntropy(weight=(1, -2)), "each weight must be zero or more, and finite, got -2"),
+        (lambda: CrossEntropy(weight="ab"), "each weight must be zero or more, and finite, got 'a'"),
+        (lambda: CrossEntropy(weight=(0, 0)), r"weight must have a class that counts, got \(0, 0\)"),
+        (lambda: Hinge(0), "margin must be positive and finite, got 0"),
         (lambda: BatchNorm(eps="small"), "eps must be positive and finite, got 'small'"),
         (lambda: BatchNorm(momentum=None), r"momentum \(the weight of the new value\) must be .* 0 and 1, got None"),
         (lambda: BatchNorm(affine=None), "affine must be True or False, got None"),
