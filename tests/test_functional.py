@@ -234,6 +234,8 @@ def test_losses_by_hand(device):
     assert F.hinge(scores, [0, 1, 2], device=device) == pytest.approx((2.9 + 12.9) / 3)
     assert F.mse(np.array([1.0, 2.0]), np.array([3.0, 2.5]), device=device) == (4 + 0.25) / 2
     assert F.bce_with_logits(np.zeros((2, 1)), np.ones((2, 1)), device=device) == pytest.approx(np.log(2))
+    logits, sides = np.array([1.0, -1.0, 0.0, 2.0]), np.array([1.0, 1.0, 0.0, 0.0])
+    assert F.binary_accuracy(logits, sides, device=device) == 0.5
     images, target = RNG.standard_normal((2, 3, 4, 5)), RNG.random((2, 3, 4, 5))
     for loss in F.mse, F.bce_with_logits:
         last = [array.transpose(0, 2, 3, 1) for array in (images, target)]

@@ -150,7 +150,7 @@ CREATORS = ("array", "ascontiguousarray", "concatenate", "copy", "empty", "empty
 def test_a_training_step_allocates_nothing(monkeypatch):
     x, y = samples(32)
     model = digits_like("cpu")
-    model.compile(SGD(lr=0.01, momentum=0.9))
+    model.compile(SGD(lr=0.01, momentum=0.9), l2=1e-3)
     plan = model._plans.get("train", 8)
     staged, labels = model._feed.samples_and_targets(x, y)
     order = np.random.default_rng(0).permutation(32)

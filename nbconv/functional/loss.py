@@ -9,7 +9,7 @@ from ..data.layout import channels_last
 from ..errors import ShapeError
 from ..ops.base import Op
 from ..ops.loss import MSE, BCEWithLogits, CrossEntropy, Hinge, Loss
-from ..ops.metric import Accuracy
+from ..ops.metric import Accuracy, BinaryAccuracy
 from .call import Call, host_array
 
 
@@ -67,6 +67,11 @@ def accuracy(x, target, device="cpu", data_format="NCHW"):
     return _classes(Accuracy(), x, target, device, data_format).value()
 
 
+def binary_accuracy(x, target, device="cpu", data_format="NCHW"):
+    """Return the share of positive logits where the target is above 0.5, and of others where it is not, as a float."""
+    return _elements(BinaryAccuracy(), x, target, device, data_format).value()
+
+
 class _Scalar(Call):
     """An op whose result is one number."""
 
@@ -96,11 +101,11 @@ def _classes(op: Op, x, target, device, data_format) -> _Scalar:
     return _Scalar(op, device, data_format, x=logits, labels=flat.reshape(last.shape[:-1]))
 
 
-def _elements(op: Loss, x, target, device, data_format) -> _Scalar:
+def _elements(op: Op, x, target, device, data_format) -> _Scalar:
     output = host_array(x, "x")
     if not output.ndim:
         raise ShapeError("x must have a batch axis, shape (N, ...), got one number")
-    least, most = op.target_range
+    least, most = op.target_range if isinstance(op, Loss) else (0, 1)
     targets = check_targets(
         host_array(target, "target"), output.shape[1:], len(output), least=least, most=most, name="target"
     )
