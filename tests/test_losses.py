@@ -181,14 +181,22 @@ class TestL2:
             np.testing.assert_array_equal(pulled[1][name], plain[1][name])
 
     @on_every_device
-    @pytest.mark.parametrize("reg", [1e308, 1e38])
-    def test_a_penalty_that_is_not_finite_is_named_and_nothing_is_updated(self, reg, device):
-        model = nc.Sequential(nc.Linear(4), input_shape=(3,), device=device)
-        model.load_state_dict({"0.weight": np.full((4, 3), 100.0), "0.bias": np.zeros(4)})
+    @pytest.mark.parametrize(
+        "dtype, weight, reg",
+        [
+            ("float32", 100.0, 1e308),
+            ("float32", 100.0, 1e38),  # a finite penalty, but its gradient overflows float32
+            ("float64", 1e200, 1e-300),  # a finite gradient, but its penalty overflows
+        ],
+    )
+    def test_a_penalty_that_is_not_finite_is_named_and_nothing_is_updated(self, dtype, weight, reg, device):
+        model = nc.Sequential(nc.Linear(4), input_shape=(3,), device=device, dtype=dtype)
+        model.load_state_dict({"0.weight": np.full((4, 3), weight), "0.bias": np.zeros(4)})
         model.compile(nc.SGD(lr=0.1), l2=reg)
-        with pytest.raises(NonFiniteError, match="first value that is not finite is in the L2 penalty"):
-            model.fit(np.zeros((4, 3)), [0, 1, 2, 3], verbose=0)
-        np.testing.assert_array_equal(model.state_dict()["0.weight"], np.full((4, 3), 100.0))
+        with pytest.raises(NonFiniteError, match="first value that is not finite is in the L2 penalty of the weights"):
+            model.fit(np.zeros((4, 3)), [0, 1, 2, 2], verbose=0)
+        np.testing.assert_array_equal(model.state_dict()["0.weight"], np.full((4, 3), weight))
+        np.testing.assert_array_equal(model.state_dict()["0.bias"], np.zeros(4))
 
     @on_every_device
     def test_it_is_saved_and_copied(self, device, tmp_path):
