@@ -19,11 +19,11 @@ from .ops.conv_transpose import ConvTranspose2d
 from .ops.dropout import Dropout, Dropout2d
 from .ops.dropout import Dropout2d as SpatialDropout2d
 from .ops.linear import Linear
-from .ops.loss import CrossEntropy
+from .ops.loss import MSE, BCEWithLogits, CrossEntropy, Hinge
 from .ops.merge import Add, Concat
-from .ops.metric import Accuracy
+from .ops.metric import Accuracy, BinaryAccuracy
 from .ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
-from .ops.optimizer import SGD, Adam, AdamW
+from .ops.optimizer import SGD, Adam, AdamW, RMSProp
 from .ops.pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
 from .ops.reshape import Flatten
 from .ops.resize import Pad2d, Upsample
@@ -33,6 +33,7 @@ from .train import callbacks, initializers, schedules
 __version__ = "0.1.0"
 
 __all__ = [
+    "MSE",
     "SGD",
     "Accuracy",
     "Adam",
@@ -40,7 +41,9 @@ __all__ = [
     "Add",
     "AvgPool1d",
     "AvgPool2d",
+    "BCEWithLogits",
     "BatchNorm",
+    "BinaryAccuracy",
     "Concat",
     "Conv1d",
     "Conv2d",
@@ -53,6 +56,7 @@ __all__ = [
     "GlobalAvgPool2d",
     "GlobalMaxPool2d",
     "GroupNorm",
+    "Hinge",
     "Input",
     "InstanceNorm",
     "LayerNorm",
@@ -63,6 +67,7 @@ __all__ = [
     "MaxPool2d",
     "Model",
     "Pad2d",
+    "RMSProp",
     "ReLU",
     "Sequential",
     "Sigmoid",

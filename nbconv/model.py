@@ -17,6 +17,7 @@ from .data.layout import channels_last, from_channels_last, outside
 from .engine import serialize
 from .engine.graph import DATA_FORMATS, Graph, chain, input_symbol, trace
 from .engine.parameters import Parameters
+from .engine.penalty import Penalty
 from .engine.plan import MemoryReport, Plan
 from .engine.plans import USES, Plans
 from .engine.registry import Device, open_device
@@ -27,19 +28,16 @@ from .inspect.summary import Summary, summarize
 from .io import checkpoint
 from .ops.activation import Softmax
 from .ops.base import Layer, Op, Shape, Symbol
-from .ops.loss import CrossEntropy
-from .ops.metric import Accuracy
-from .ops.optimizer import SGD, Adam, AdamW, Optimizer
-from .ops.options import LARGEST_SEED, flag, integer
-from .ops.reshape import Flatten
+from .ops.loss import Loss
+from .ops.optimizer import Optimizer
+from .ops.options import LARGEST_SEED, flag, integer, number
+from .ops.regularizer import L2
 from .train import loop
 from .train.callbacks import Callback, History
+from .train.choices import check_ending, loss_of, metric_name, metrics_of, optimizer_of
 from .train.initializers import initial_values
 from .train.progress import ProgressBar, showing_compilation
 
-OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
-LOSSES: dict[str, type[Op]] = {"cross_entropy": CrossEntropy}
-METRICS: dict[str, type[Op]] = {"accuracy": Accuracy}
 DTYPES = ("float32", "float64")
 
 
@@ -105,8 +103,9 @@ class Model:
         self.epochs_trained = 0
         self.step = 0
         self._update: Update | None = None
-        self._loss: Op | None = None
+        self._loss: Loss | None = None
         self._metrics: tuple[Op, ...] = ()
+        self._penalty: Penalty | None = None
         self._plans = Plans(graph, self.parameters, rewrite=self.rewrite, seed=self.seed, threads=self.threads)
         names = [graph.nodes[i].name for i in graph.sources]
         output = graph.shapes(1)[graph.outputs[0]][1:]
@@ -130,30 +129,54 @@ class Model:
         self,
         optimizer: Op | str = "sgd",
         loss: Op | str = "cross_entropy",
-        metrics: Sequence[Op | str] | str | None = ("accuracy",),
+        metrics: Sequence[Op | str] | Op | str | None = "auto",
+        l2: float = 0.0,
     ) -> None:
-        """Choose how to train: ``compile(SGD(lr=0.1, momentum=0.9), "cross_entropy", ["accuracy"])``.
+        """Choose how to train: ``compile(SGD(lr=0.1, momentum=0.9), "cross_entropy", ["accuracy"], l2=1e-4)``.
 
-        The optimiser starts anew. Raises ``OptionError`` for a name that is none of the choices, and for a model that
-        ends in what its loss does (a softmax before the cross entropy); ``ShapeError`` for a loss that does not fit the
-        output.
+        The optimiser starts anew.
+
+        Parameters
+        ----------
+        optimizer : Optimizer or "sgd", "adam", "adamw", "rmsprop"
+        loss : CrossEntropy, Hinge, MSE, BCEWithLogits or "cross_entropy", "hinge", "mse", "bce_with_logits"
+            The first two compare the output with one integer label per row, the others with numbers of its shape.
+        metrics : sequence of metrics or of "accuracy", "binary_accuracy"; "auto" or None
+            Numbers to watch. "auto" is "accuracy" where there are labels, "binary_accuracy" for "bce_with_logits".
+        l2 : float
+            L2 regularisation: the loss grows by 0.5 * l2 * sum(w^2) over all weights of convolutions and linear layers,
+            biases and scales left out, and their gradients by l2 * w. The optimisers' ``weight_decay`` is another
+            thing: it acts on all parameters and is not part of the loss.
+
+        Raises
+        ------
+        OptionError
+            For a name that is none of the choices, a metric that does not go with the loss, and a model that ends in
+            what its loss does (a softmax before the cross entropy).
+        ShapeError
+            For a loss that does not fit the output.
         """
-        optimizer_op = _make(optimizer, "optimizer", OPTIMIZERS, Optimizer)
-        loss_op = _make(loss, "loss", LOSSES, Op)
-        listed = [metrics] if isinstance(metrics, (str, Op)) else metrics or ()
-        metric_ops = tuple(_make(metric, "metrics", METRICS, Op) for metric in listed)
+        optimizer_op, loss_op = optimizer_of(optimizer), loss_of(loss)
+        metric_ops, reg = metrics_of(metrics, loss_op), number(l2, "l2", least=0)
         if len(self.graph.outputs) != 1:
             raise GraphError("training with a loss needs a model with one output; use forward and backward for several")
-        _check_last_layer(self.graph, loss_op)
+        check_ending(self.graph, loss_op)
         with self._lock:
             update = Update(optimizer_op, self.parameters)
-            self._plans.compile(loss_op, metric_ops, update.call)
-            self._loss, self._metrics, self._update = loss_op, metric_ops, update
+            penalty = Penalty(L2(reg), self.parameters) if reg else None
+            self._plans.compile(loss_op, metric_ops, update.call, penalty)
+            self._feed.compare_with(loss_op)
+            self._loss, self._metrics, self._update, self._penalty = loss_op, metric_ops, update, penalty
 
     @property
     def optimizer(self) -> Optimizer | None:
         """The optimiser that ``compile`` was given."""
         return self._update.optimizer if self._update else None
+
+    @property
+    def l2(self) -> float:
+        """The strength of L2 regularisation that ``compile`` was given."""
+        return self._penalty.op.reg if self._penalty else 0.0
 
     @property
     def lr(self) -> float:
@@ -180,14 +203,16 @@ class Model:
     ) -> History:
         """Train on arrays and return the history.
 
-        ``model.fit(x, y, batch_size=32, epochs=5, validation_data=(xv, yv))`` with x (N, C, H, W) and labels y (N,).
+        ``model.fit(x, y, batch_size=32, epochs=5, validation_data=(xv, yv))`` with x (N, C, H, W) and labels y (N,), or
+        targets y of the output's shape, as the loss has it.
 
         Parameters
         ----------
         x : array, or a tuple of arrays for several inputs
             Samples, of any real dtype; converted once to the model's.
-        y : integer array
-            One label per sample.
+        y : array
+            One integer label per sample (per pixel, where the output is an image), or one number per element of the
+            output, in its shape and data format; for "bce_with_logits" from 0 to 1.
         batch_size, epochs : int
             The last batch of an epoch may be smaller.
         validation_data : (x, y), optional
@@ -198,7 +223,7 @@ class Model:
         shuffle : bool
             Whether every epoch has another order; it depends on the seed and the number of the epoch.
         check_finite : bool
-            Whether x is searched for NaN and infinity first.
+            Whether x and targets are searched for NaN and infinity first.
 
         Raises
         ------
@@ -208,20 +233,20 @@ class Model:
             When the loss or the gradient is not finite: the parameters are those before that step.
         """
         self._compiled()
-        samples, labels = self._feed.samples_and_labels(x, y, check_finite)
+        samples, targets = self._feed.samples_and_targets(x, y, check_finite)
         epochs = integer(epochs, "epochs", least=0)
-        batches = Batches(len(labels), batch_size, shuffle=shuffle, seed=self.seed)
+        batches = Batches(len(targets), batch_size, shuffle=shuffle, seed=self.seed)
         validate = self._validation(validation_data, batches.batch_size, check_finite)
-        bar = ProgressBar(epochs, len(labels), batches.batch_size, verbose)
+        bar = ProgressBar(epochs, len(targets), batches.batch_size, verbose)
         with self._lock:  # what a batch size breaks is said before the first step
-            for size in {min(batches.batch_size, len(labels)), len(labels) % batches.batch_size} - {0}:
+            for size in {min(batches.batch_size, len(targets)), len(targets) % batches.batch_size} - {0}:
                 self._plans.get("train", size)
         self.monitored = (*self._names(), *(f"val_{name}" for name in self._names() if validate))
 
         def train_batch(index):
             with self._lock:
                 plan = self._plans.get("train", _count(index))
-                return loop.Batch(plan.batch, self._train_step(plan, samples, labels, index))
+                return loop.Batch(plan.batch, self._train_step(plan, samples, targets, index))
 
         with showing_compilation(self.device, verbose):
             return loop.fit(
@@ -231,14 +256,14 @@ class Model:
     def train_on_batch(self, x, y, check_finite: bool = True) -> dict[str, float]:
         """Make one step on one batch and return its loss and metrics: for loops of one's own."""
         self._compiled()
-        samples, labels = self._feed.samples_and_labels(x, y, check_finite)
+        samples, targets = self._feed.samples_and_targets(x, y, check_finite)
         with self._lock:
-            plan = self._plans.get("train", len(labels))
-            return dict(zip(self._names(), self._train_step(plan, samples, labels, slice(None)), strict=True))
+            plan = self._plans.get("train", len(targets))
+            return dict(zip(self._names(), self._train_step(plan, samples, targets, slice(None)), strict=True))
 
-    def _train_step(self, plan: Plan, samples, labels, index) -> list[float]:
+    def _train_step(self, plan: Plan, samples, targets, index) -> list[float]:
         update = self._compiled()
-        self._stage(plan, (*samples, labels), index)
+        self._stage(plan, (*samples, targets), index)
         self._begin_training_forward(plan)
         update.begin()
         self.parameters.remember_state()
@@ -260,10 +285,10 @@ class Model:
         Layers act as in training: batch statistics (and their running means move), dropout. Nothing is updated else.
         """
         self._compiled()
-        samples, labels = self._feed.samples_and_labels(x, y, check_finite)
+        samples, targets = self._feed.samples_and_targets(x, y, check_finite)
         with self._lock:
-            plan = self._plans.get("train", len(labels))
-            self._stage(plan, (*samples, labels), slice(None))
+            plan = self._plans.get("train", len(targets))
+            self._stage(plan, (*samples, targets), slice(None))
             self._begin_training_forward(plan)
             plan.forward()
             plan.backward()
@@ -335,16 +360,19 @@ class Model:
         return labels, odds[np.arange(len(labels)), labels] / odds.sum(axis=1)
 
     def evaluate(self, x, y, batch_size: int = 256, check_finite: bool = True) -> dict[str, float]:
-        """Return the mean loss and metrics: ``{"loss": 0.04, "accuracy": 0.99}``."""
-        self._compiled()
-        samples, labels = self._feed.samples_and_labels(x, y, check_finite)
-        return self._evaluate(samples, labels, Batches(len(labels), batch_size, shuffle=False))
+        """Return the mean loss and metrics: ``{"loss": 0.04, "accuracy": 0.99}``.
 
-    def _evaluate(self, samples, labels, batches: Batches) -> dict[str, float]:
+        It is the mean over batches, by their sizes; with class weights, each batch's loss is a mean by weight.
+        """
+        self._compiled()
+        samples, targets = self._feed.samples_and_targets(x, y, check_finite)
+        return self._evaluate(samples, targets, Batches(len(targets), batch_size, shuffle=False))
+
+    def _evaluate(self, samples, targets, batches: Batches) -> dict[str, float]:
         mean = loop.RunningMean(self._names())
         with self._lock:
             for index in batches.epoch(0):
-                plan = self._inference("evaluate", (*samples, labels), index)
+                plan = self._inference("evaluate", (*samples, targets), index)
                 mean.add(loop.Batch(plan.batch, self._scalars(plan)))
         return mean.means()
 
@@ -432,6 +460,7 @@ class Model:
                     "optimizer": serialize.op_to_dict(self._update.optimizer),
                     "loss": serialize.op_to_dict(self._loss),
                     "metrics": [serialize.op_to_dict(metric) for metric in self._metrics],
+                    "l2": self.l2,
                     "lr": self._update.lr,
                     "count": self._update.count,
                 }
@@ -449,7 +478,7 @@ class Model:
             copy = self._like(device)
             copy.load_state_dict(self.state_dict())
             if self._update and self._loss:
-                copy._resume(self._update.optimizer, self._loss, self._metrics, self._optimizer_arrays())
+                copy._resume(self._update.optimizer, self._loss, self._metrics, self.l2, self._optimizer_arrays())
                 copy.lr, copy._compiled().count = self.lr, self._update.count
             copy.step, copy.epochs_trained = self.step, self.epochs_trained
             return copy
@@ -460,9 +489,11 @@ class Model:
         copy._build(graph or self.graph, device, self.dtype, self.seed, self.data_format, self.rewrite, self.threads)
         return copy
 
-    def _resume(self, optimizer: Op, loss: Op, metrics: Sequence[Op], arrays: Mapping[str, np.ndarray]) -> None:
+    def _resume(
+        self, optimizer: Op, loss: Op, metrics: Sequence[Op], l2: float, arrays: Mapping[str, np.ndarray]
+    ) -> None:
         """Compile, then put the optimiser's state back."""
-        self.compile(optimizer, loss, metrics)
+        self.compile(optimizer, loss, metrics, l2)
         for name, arena in self._compiled().state.items():
             for key in arena.views:
                 value = arrays[f"optimizer.{name}.{'.'.join(key)}"]
@@ -507,11 +538,12 @@ class Model:
         return self._update
 
     def _training(self) -> Training | None:
-        return Training(self._update.optimizer, self._loss, self._metrics) if self._update and self._loss else None
+        if self._update is None or self._loss is None:
+            return None
+        return Training(self._update.optimizer, self._loss, self._metrics, self._penalty.op if self._penalty else None)
 
     def _names(self) -> tuple[str, ...]:
-        kinds = {kind: name for name, kind in METRICS.items()}
-        return ("loss", *(kinds.get(type(metric), type(metric).__name__) for metric in self._metrics))
+        return ("loss", *map(metric_name, self._metrics))
 
     def _begin_training_forward(self, plan: Plan) -> None:
         self.step += 1
@@ -528,15 +560,16 @@ class Model:
             take(source, array, index)
 
     def _scalars(self, plan: Plan) -> list[float]:
-        """The loss and the metrics that a plan has just computed."""
-        return [array.item() for array in plan.outputs[len(self.graph.outputs) :]]
+        """The loss, penalty included, and the metrics that a plan has just computed."""
+        loss, *metrics = (array.item() for array in plan.outputs[len(self.graph.outputs) :])
+        return [loss + self._penalty.value if self._penalty else loss, *metrics]
 
     def _validation(self, data, batch_size: int, check_finite: bool):
         if data is None:
             return None
-        samples, labels = self._feed.pair(data, "validation_data", check_finite)
-        batches = Batches(len(labels), max(batch_size, 256), shuffle=False)
-        return lambda: self._evaluate(samples, labels, batches)
+        samples, targets = self._feed.pair(data, "validation_data", check_finite)
+        batches = Batches(len(targets), max(batch_size, 256), shuffle=False)
+        return lambda: self._evaluate(samples, targets, batches)
 
     def _outputs(self, arrays: list[np.ndarray]):
         ready = [np.ascontiguousarray(from_channels_last(array, self.data_format)) for array in arrays]
@@ -592,7 +625,7 @@ def load(
             optimizer, loss, *metrics = map(
                 serialize.op_from_dict, (training["optimizer"], training["loss"], *training["metrics"])
             )
-            model._resume(optimizer, loss, metrics, arrays)
+            model._resume(optimizer, loss, metrics, training.get("l2", 0.0), arrays)
             model.lr, model._compiled().count = training["lr"], integer(training["count"], "count", least=0)
     except (NbconvError, KeyError, TypeError, ValueError, AttributeError) as error:
         detail = f"{error} is missing" if isinstance(error, KeyError) else str(error)
@@ -612,30 +645,6 @@ def _symbols(values, name: str) -> list[Symbol]:
     if not listed:
         raise GraphError(f"{name} is empty")
     return listed
-
-
-def _make(choice, name: str, named: Mapping[str, type], kind: type):
-    """Return an op from an instance or from its name."""
-    if isinstance(choice, str) and choice in named:
-        return named[choice]()
-    if isinstance(choice, kind) and type(choice) in named.values():
-        return choice
-    hint = " (write it with parentheses)" if isinstance(choice, type) else ""
-    raise OptionError(f"{name} must be one of {', '.join(map(repr, named))} or an instance, got {choice!r}{hint}")
-
-
-def _check_last_layer(graph: Graph, loss: Op) -> None:
-    """Raise ``OptionError`` where the model ends in what the loss does itself."""
-    (position,) = graph.outputs
-    while isinstance(graph.nodes[position].op, Flatten):
-        (position,) = graph.nodes[position].inputs
-    last = graph.nodes[position].op
-    if isinstance(last, loss.includes):
-        kind, name = type(last).__name__, {of: name for name, of in LOSSES.items()}[type(loss)]
-        raise OptionError(
-            f"the model ends in {graph.describe(position)}, which {name} would apply once more; "
-            f"remove the {kind}: {name} takes logits. For labels and probabilities there is classify"
-        )
 
 
 def _choice(value, name: str, choices: tuple[str, ...]) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nbconv.data.checks import check_labels, check_samples
+from nbconv.data.checks import check_labels, check_samples, check_targets
 from nbconv.errors import DataError, ShapeError
 
 IMAGE = (1, 8, 8)
@@ -148,6 +148,31 @@ def test_labels_of_no_use(y, message):
 def test_labels_of_another_shape(y, message):
     with pytest.raises(ShapeError, match=message):
         check_labels(y, 3, 3)
+
+
+def test_targets_pass_uncopied():
+    for y in np.zeros((3, 2)), np.zeros((3, 2), bool), np.zeros((3, 2), np.int8):
+        assert check_targets(y, (2,), 3) is y
+    assert check_targets([[0.5], [1.0]], (1,), 2, least=0, most=1).shape == (2, 1)
+
+
+@pytest.mark.parametrize(
+    "y, error, message",
+    [
+        (np.zeros(3), ShapeError, r"y must have the shape of the output, \(3, 2\), got \(3,\); .* np.eye\(2\)\[y\]"),
+        (np.zeros((3, 2, 1)), ShapeError, r"got \(3, 2, 1\); use y.reshape\(3, 2\), if that is the order of its axes"),
+        (np.zeros((3, 5)), ShapeError, r"got \(3, 5\)$"),
+        (np.zeros((4, 2)), ShapeError, "there are 3 samples, but 4 targets in y"),
+        (np.zeros((0, 2)), DataError, "y is empty"),
+        (np.zeros((3, 2), complex), DataError, "y must hold real numbers"),
+        ([[0, 1], [1, 0], [2, 0]], DataError, r"y is 2 at index \(2, 0\), but targets must be from 0 to 1$"),
+        ([[0, 1], [1, 0], [1, NAN]], DataError, r"the first is nan at index \(2, 1\)"),
+        ([[-1, 1], [1, -1], [1, 1]], DataError, r"labels of -1 and 1 become targets with \(y \+ 1\) / 2"),
+    ],
+)
+def test_targets_of_no_use(y, error, message):
+    with pytest.raises(error, match=message):
+        check_targets(y, (2,), 3, least=0, most=1)
 
 
 def test_labels_are_named():

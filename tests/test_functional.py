@@ -283,6 +283,47 @@ def test_cross_entropy_by_hand(device):
     assert F.accuracy(x, target, device=device) == 0.5
 
 
+LOSSES = {
+    "cross_entropy": (LABELS, {"weight": (1.0, 0.5, 2.0, 0.1), "label_smoothing": 0.2}),
+    "hinge": (LABELS, {"margin": 1.5}),
+    "mse": (RNG.standard_normal(ROWS.shape), {}),
+    "bce_with_logits": (RNG.random(ROWS.shape), {}),
+}
+"""By function: what it compares ``ROWS`` with, and options."""
+
+
+@on_every_device
+@pytest.mark.parametrize("name", LOSSES)
+def test_gradients_of_losses_against_central_differences(name, device):
+    target, options = LOSSES[name]
+    loss, backward = getattr(F, name), getattr(F, f"{name}_backward")
+    gradient = backward(3.0, ROWS, target, **options, device=device)
+    assert gradient.shape == ROWS.shape
+    for index in range(ROWS.size):
+        sides = []
+        for sign in (1, -1):
+            moved = ROWS.copy()
+            moved.flat[index] += sign * 1e-6
+            sides.append(loss(moved, target, **options, device=device))
+        assert 3 * (sides[0] - sides[1]) / 2e-6 == pytest.approx(gradient.flat[index], abs=1e-8)
+
+
+@on_every_device
+def test_losses_by_hand(device):
+    scores = np.array([[3.2, 5.1, -1.7], [1.3, 4.9, 2.0], [2.2, 2.5, -3.1]])
+    assert F.hinge(scores, [0, 1, 2], device=device) == pytest.approx((2.9 + 12.9) / 3)
+    assert F.mse(np.array([1.0, 2.0]), np.array([3.0, 2.5]), device=device) == (4 + 0.25) / 2
+    assert F.bce_with_logits(np.zeros((2, 1)), np.ones((2, 1)), device=device) == pytest.approx(np.log(2))
+    logits, sides = np.array([1.0, -1.0, 0.0, 2.0]), np.array([1.0, 1.0, 0.0, 0.0])
+    assert F.binary_accuracy(logits, sides, device=device) == 0.5
+    images, target = RNG.standard_normal((2, 3, 4, 5)), RNG.random((2, 3, 4, 5))
+    for loss in F.mse, F.bce_with_logits:
+        last = [array.transpose(0, 2, 3, 1) for array in (images, target)]
+        assert loss(images, target, device=device) == pytest.approx(
+            loss(*last, device=device, data_format="NHWC"), rel=1e-14
+        )
+
+
 @on_every_device
 def test_softmax_is_over_channels(device):
     want = np.exp(X) / np.exp(X).sum(axis=1, keepdims=True)
@@ -340,6 +381,9 @@ def test_results_do_not_share_memory_with_arguments():
         ("leaky_relu", ["x", "negative_slope"]),
         ("dropout2d", ["x", "p", "training"]),
         ("cross_entropy", ["x", "target"]),
+        ("cross_entropy", ["x", "target", "weight"]),
+        ("mse", ["x", "target"]),
+        ("bce_with_logits", ["x", "target"]),
     ],
 )
 def test_the_order_of_arguments_is_pytorchs(name, order):
@@ -401,6 +445,15 @@ def test_the_order_of_arguments_is_pytorchs(name, order):
         (lambda: F.batch_norm(X[:1, :, :1, :1], B[:4], B[:4], training=True), ShapeError, r"more than one value"),
         (lambda: F.batch_norm(X, B, B), ShapeError, r"running_mean has shape \(6,\)"),
         (lambda: F.cross_entropy(ROWS, LABELS + 1), DataError, r"target.*must be from 0 to 3"),
+        (lambda: F.cross_entropy(ROWS, LABELS, weight=(1, 2)), ShapeError, r"weights for 2 classes, .* are 4 logits"),
+        (lambda: F.hinge(ROWS, ROWS), ShapeError, r"target must be one label per sample"),
+        (lambda: F.hinge(ROWS, LABELS, margin=0), OptionError, r"margin must be positive"),
+        (lambda: F.mse(ROWS, LABELS), ShapeError, r"target must have the shape of the output, \(5, 4\), got \(5,\)"),
+        (lambda: F.mse(ROWS, ROWS[:3]), ShapeError, r"5 samples, but 3 targets in target"),
+        (lambda: F.mse(ROWS, ROWS.astype(np.float32)), DataError, r"got x float64, target float32"),
+        (lambda: F.mse(ROWS, np.where(ROWS > 0, np.nan, ROWS)), DataError, r"target has .* not finite"),
+        (lambda: F.mse(1.0, 1.0), ShapeError, r"x must have a batch axis"),
+        (lambda: F.bce_with_logits(ROWS, 1 + ROWS**2), DataError, r"target is .* at index \(0, 0\), .* from 0 to 1"),
         (lambda: F.cross_entropy(ROWS, LABELS[:3]), ShapeError, r"5 samples, but 3 labels"),
         (lambda: F.cross_entropy(ROWS[0], LABELS), ShapeError, r"logits must be \(N, C\)"),
         (lambda: F.add(X, X[:1]), ShapeError, r"Add needs two equal shapes"),
@@ -431,7 +484,7 @@ def test_the_order_of_arguments_is_pytorchs(name, order):
         (lambda: F.dropout2d(X, seed=-1), OptionError, r"seed must be an integer of at least 0, got -1"),
         (lambda: F.layer_norm(X, B[:4], B[:4]), ShapeError, r"weight has shape \(4,\), but .* needs \(4, 7, 6\)"),
         (lambda: F.layer_norm(ROWS, X[0], X[0]), ShapeError, r"weight has shape \(4, 7, 6\), but .* needs \(4,\)"),
-        (lambda: F.layer_norm(X[0]), ShapeError, r"LayerNorm needs images \(N, C, H, W\) or features"),
+        (lambda: F.layer_norm(X[None]), ShapeError, r"LayerNorm needs images \(N, C, H, W\), sequences .* or features"),
         (lambda: F.layer_norm(ROWS[:, :1]), ShapeError, r"single values, .* more than one feature"),
         (lambda: F.group_norm(X, 3), ShapeError, r"4 channels into num_groups=3 .* divides 4 \(1, 2, 4\)"),
         (lambda: F.group_norm(ROWS, 4), ShapeError, r"single values, .* use a smaller num_groups"),
@@ -474,3 +527,4 @@ def test_every_layer_has_a_function():
     }
     assert layers <= set(nc.__all__)
     assert all(hasattr(F, f"{name}_backward") for name in (*CALLS, *NORMS, "batch_norm", "cross_entropy"))
+    assert all(hasattr(F, f"{name}_backward") for name in (*CALLS, *LOSSES, "batch_norm"))

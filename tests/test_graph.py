@@ -5,7 +5,8 @@ import pytest
 from nbconv import Add, BatchNorm, Conv2d, Flatten, Input, Linear, MaxPool2d, ReLU, Sequential
 from nbconv.engine.graph import Graph, Node, Source, append, chain, trace
 from nbconv.errors import GraphError, OptionError, ShapeError
-from nbconv.ops.loss import CrossEntropy
+from nbconv.ops.loss import BCEWithLogits, CrossEntropy
+from nbconv.ops.metric import BinaryAccuracy
 
 
 def residual():
@@ -52,6 +53,13 @@ def test_loss_is_appended_with_labels_of_its_own():
     graph = append(trace([x], [Linear(3)(x)]), [CrossEntropy()], 1)
     assert graph.nodes[2] == Node(":labels", Source((), "int64"))
     assert graph.shapes(4)[3] == (1,) and graph.outputs == (1, 3)
+
+
+def test_loss_is_appended_with_targets_of_its_own():
+    x = Input((5, 4, 3), data_format="NHWC")
+    graph = append(trace([x], [ReLU()(x)]), [BCEWithLogits(), BinaryAccuracy()], 1)
+    assert graph.nodes[2] == Node(":target", Source((5, 4, 3)))
+    assert graph.shapes(2)[2:] == [(2, 5, 4, 3), (1,), (1,)] and graph.outputs == (1, 3, 4)
 
 
 @pytest.mark.parametrize(

@@ -398,7 +398,7 @@ X, Y = samples()
         (lambda m: (m.forward(X, training=True), m.backward(np.zeros(3))), ShapeError, r"dy must be .*\(20, 10\)"),
         (lambda m: m.compile("sgdm"), OptionError, r"optimizer must be one of 'sgd', 'adam', 'adamw'"),
         (lambda m: m.compile(nc.SGD), OptionError, r"with parentheses"),
-        (lambda m: m.compile("sgd", "hinge"), OptionError, r"loss must be one of 'cross_entropy'"),
+        (lambda m: m.compile("sgd", "huber"), OptionError, r"loss must be one of 'cross_entropy', 'hinge'"),
         (lambda m: m.compile("sgd", metrics=["f1"]), OptionError, r"metrics must be one of 'accuracy'"),
         (lambda m: setattr(m, "lr", -1), OptionError, r"lr must be zero or more"),
         (lambda m: sequential().fit(X, Y), OptionError, r"call compile"),

@@ -17,6 +17,7 @@ from nbconv import (
     Concat,
     Conv1d,
     Conv2d,
+    CrossEntropy,
     GlobalAvgPool2d,
     GlobalMaxPool2d,
     GroupNorm,
@@ -82,6 +83,19 @@ EXAMPLES = {
     "test_layer_normalization_4d_axis1": LayerNorm(),
 }
 """ONNX's single-node examples that nbconv can express: with padding up to half a window, in two dimensions."""
+CROSS_ENTROPIES = {
+    "mean": None,
+    "mean_3d": None,
+    "mean_weight": None,
+    "mean_weight_ii": 0,
+    "mean_no_weight_ii": 2,
+    "mean_weight_ii_3d": 1,
+    "mean_no_weight_ii_3d": 2,
+    "mean_weight_ii_4d": 2,
+    "mean_no_weight_ii_4d": 2,
+    "NCd1d2d3d4d5_mean_weight": None,
+}
+"""ONNX's examples of the mean cross entropy, and the class that each ignores: here one of weight 0."""
 FOUR_DIGITS = ("test_averagepool_2d_ceil_last_window_starts_on_pad",)
 """Examples whose result ONNX has written down with four digits."""
 
@@ -115,6 +129,16 @@ def test_onnx_example(name, onnx_examples):
         rtol=2e-5,
         atol=1e-4 if name in FOUR_DIGITS else 1e-6,
     )
+
+
+@pytest.mark.parametrize("name", CROSS_ENTROPIES)
+def test_onnx_cross_entropy(name, onnx_examples):
+    (x, labels, *given), (loss, *_) = (map(np.asarray, arrays) for arrays in onnx_examples[f"test_sce_{name}"][0])
+    weight = given[0].astype(np.float64) if given else np.ones(x.shape[1])
+    if (ignored := CROSS_ENTROPIES[name]) is not None:
+        weight[ignored] = 0
+    bound = on_reference(CrossEntropy(weight=weight), nhwc(x).astype(np.float64), labels=labels.astype(np.int64))
+    assert_allclose(bound.forward()["out"][0], loss, rtol=1e-6)
 
 
 @pytest.mark.parametrize("case", PLAIN_CONVS, ids=str)

@@ -150,9 +150,9 @@ CREATORS = ("array", "ascontiguousarray", "concatenate", "copy", "empty", "empty
 def test_a_training_step_allocates_nothing(monkeypatch):
     x, y = samples(32)
     model = digits_like("cpu")
-    model.compile(SGD(lr=0.01, momentum=0.9))
+    model.compile(SGD(lr=0.01, momentum=0.9), l2=1e-3)
     plan = model._plans.get("train", 8)
-    staged, labels = model._feed.samples_and_labels(x, y)
+    staged, labels = model._feed.samples_and_targets(x, y)
     order = np.random.default_rng(0).permutation(32)
     _train(model, plan, staged, labels, order, 8)
     made = []
@@ -180,7 +180,7 @@ def test_ten_thousand_steps_do_not_grow_memory(compiled_allocations):
     model = Sequential(Conv2d(2, 3), ReLU(), MaxPool2d(2), Flatten(), Linear(10), input_shape=(1, 8, 8), device="cpu")
     model.compile(SGD(lr=1e-4))
     plan = model._plans.get("train", 8)
-    staged, labels = model._feed.samples_and_labels(x, y)
+    staged, labels = model._feed.samples_and_targets(x, y)
     order = np.arange(32)
     _train(model, plan, staged, labels, order, 10)
     at_first = compiled_allocations()

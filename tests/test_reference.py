@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from running import on_reference
 
 from nbconv import (
+    MSE,
     SGD,
     Accuracy,
     Adam,
@@ -13,6 +14,8 @@ from nbconv import (
     Add,
     AvgPool2d,
     BatchNorm,
+    BCEWithLogits,
+    BinaryAccuracy,
     Concat,
     Conv2d,
     CrossEntropy,
@@ -22,6 +25,7 @@ from nbconv import (
     GlobalAvgPool2d,
     GlobalMaxPool2d,
     GroupNorm,
+    Hinge,
     InstanceNorm,
     LayerNorm,
     LeakyReLU,
@@ -29,10 +33,12 @@ from nbconv import (
     LogSoftmax,
     MaxPool2d,
     ReLU,
+    RMSProp,
     Sigmoid,
     Softmax,
     Tanh,
 )
+from nbconv.ops.regularizer import L2
 from nbconv.reference.dropout import kept, philox4x32
 
 NAN, INF = np.nan, np.inf
@@ -505,12 +511,113 @@ class TestCrossEntropy:
         assert results["out"].tolist() == [2e4]
         assert results["probabilities"].tolist() == [[1, 0, 0]]
 
+    def test_label_smoothing(self):
+        log3 = np.log(3.0)
+        op = CrossEntropy(label_smoothing=0.5)
+        bound = on_reference(op, [[0.0, log3]], labels=np.array([1]), dy=[8.0])
+        assert_allclose(bound.forward()["out"], [0.75 * np.log(4 / 3) + 0.25 * np.log(4)])
+        assert_allclose(bound.backward()["x"], [[0, 0]], atol=1e-15)  # 1/4 and 3/4 are just what is wanted
+
+    def test_weights(self):
+        log3 = np.log(3.0)
+        op = CrossEntropy(weight=(2.0, 6.0))
+        bound = on_reference(op, [[0.0, log3], [log3, 0.0], [0.0, 0.0]], labels=np.array([1, 1, 0]), dy=[28.0])
+        results = bound.forward()
+        assert results["weight_sum"].tolist() == [14]
+        assert_allclose(results["out"], [(6 * np.log(4 / 3) + 6 * np.log(4) + 2 * np.log(2)) / 14])
+        assert_allclose(bound.backward()["x"], [[3, -3], [9, -9], [-2, 2]])
+
+    def test_both(self):
+        """PyTorch's formula, term by term: 3/4 of the label's weighted loss, 1/4 of the mean of all weighted losses."""
+        op = CrossEntropy(label_smoothing=0.25, weight=(4.0, 8.0))
+        bound = on_reference(op, [[0.0, np.log(3.0)]], labels=np.array([0]), dy=[4.0])
+        of_classes = 4 * np.log(4), 8 * np.log(4 / 3)
+        assert_allclose(bound.forward()["out"], [(0.75 * of_classes[0] + 0.125 * sum(of_classes)) / 4])
+        wanted = np.array([3 + 0.5, 1])
+        assert_allclose(bound.backward()["x"], [np.array([0.25, 0.75]) * wanted.sum() - wanted])
+
+    def test_no_loss_without_weight(self):
+        bound = on_reference(CrossEntropy(weight=(1.0, 0.0)), [[1.0, 2.0]], labels=np.array([1]))
+        assert np.isnan(bound.forward()["out"]).all() and np.isnan(bound.backward()["x"]).all()
+
+
+class TestHinge:
+    def test_the_lecture(self):
+        """CS231n, lecture 3: cat, car and frog, with losses 2.9, 0 and 12.9."""
+        scores = [[3.2, 5.1, -1.7], [1.3, 4.9, 2.0], [2.2, 2.5, -3.1]]
+        bound = on_reference(Hinge(), scores, labels=np.array([0, 1, 2]), dy=[3.0])
+        assert_allclose(bound.forward()["out"], [(2.9 + 0 + 12.9) / 3])
+        assert bound.backward()["x"].tolist() == [[-1, 1, 0], [0, 0, 0], [1, 1, -2]]
+
+    def test_a_margin_of_zero_pushes_nobody(self):
+        bound = on_reference(Hinge(2.0), [[3.0, 1.0, 1.5]], labels=np.array([0]), dy=[1.0])
+        assert bound.forward()["out"].tolist() == [0.5]
+        assert bound.backward()["x"].tolist() == [[-1, 0, 1]]
+
+    def test_nan_and_infinity(self):
+        for row, loss in (([NAN, 0], NAN), ([0, NAN], NAN), ([-INF, 0], INF), ([0, INF], INF), ([INF, INF], NAN)):
+            bound = on_reference(Hinge(), [[float(s) for s in row]], labels=np.array([0]), dy=[1.0])
+            assert_array_equal(bound.forward()["out"], [loss])
+            assert np.isnan(bound.backward()["x"]).all()
+        for row in [0, -INF], [INF, 0]:
+            bound = on_reference(Hinge(), [[float(s) for s in row]], labels=np.array([0]), dy=[1.0])
+            assert bound.forward()["out"].tolist() == [0] and bound.backward()["x"].tolist() == [[0, 0]]
+
+
+class TestMSE:
+    def test_loss_and_gradient(self):
+        bound = on_reference(MSE(), [[1.0, 2.0], [3.0, -1.0]], target=[[1.0, 4.0], [0.0, 0.0]], dy=[2.0])
+        assert bound.forward()["out"].tolist() == [(4 + 9 + 1) / 4]
+        assert bound.backward()["x"].tolist() == [[0, -2], [3, -1]]
+
+    def test_what_is_not_finite_has_no_gradient(self):
+        for value in NAN, INF, 1e200:
+            bound = on_reference(MSE(), [[value, 1.0]], target=[[0.0, 1.0]], dy=[1.0])
+            assert not np.isfinite(bound.forward()["out"]).any()
+            assert np.isnan(bound.backward()["x"]).all()
+
+
+class TestBCEWithLogits:
+    def test_loss_and_gradient(self):
+        log3 = np.log(3.0)
+        bound = on_reference(BCEWithLogits(), [[0.0, log3, -log3]], target=[[0.5, 1.0, 0.5]], dy=[12.0])
+        results = bound.forward()
+        assert_allclose(results["probabilities"], [[0.5, 0.75, 0.25]])
+        assert_allclose(results["out"], [(np.log(2) + np.log(4 / 3) + (np.log(4) + np.log(4 / 3)) / 2) / 3])
+        assert_allclose(bound.backward()["x"], [[0, -1, -1]], atol=1e-15)
+
+    def test_large_logits(self):
+        bound = on_reference(BCEWithLogits(), [[1e4, -1e4, 1e4, -700.0]], target=[[1.0, 0.0, 0.0, 0.0]], dy=[4.0])
+        assert bound.forward()["out"].tolist() == [1e4 / 4]
+        assert_allclose(bound.backward()["x"], [[0, 0, 1, np.exp(-700)]])
+
+    def test_small_losses_keep_their_digits(self):
+        bound = on_reference(BCEWithLogits(), [[40.0]], target=[[1.0]])
+        assert_allclose(bound.forward()["out"], [np.exp(-40)], rtol=1e-15)
+
 
 class TestAccuracy:
     def test_first_of_equals_counts_and_nan_is_never_right(self):
         x = [[1.0, 5.0], [5.0, 5.0], [5.0, 5.0], [NAN, 1.0], [1.0, NAN]]
         results = on_reference(Accuracy(), x, labels=np.array([1, 0, 1, 0, 1])).forward()
         assert results["out"].tolist() == [2 / 5]
+
+
+class TestBinaryAccuracy:
+    def test_sides(self):
+        x, target = [[1.0, -1.0, 0.0, 2.0, NAN, 3.0]], [[1.0, 0.2, 0.0, 0.5, 0.0, NAN]]
+        assert on_reference(BinaryAccuracy(), x, target=target).forward()["out"].tolist() == [3 / 6]
+
+
+class TestL2:
+    def test_penalty_and_gradient(self):
+        results = on_reference(L2(0.5), np.array([1.0, -3.0]), grad=[10.0, 20.0]).forward()
+        assert results["out"].tolist() == [0.25 * 10] and results["grad"].tolist() == [10.5, 18.5]
+
+    def test_what_is_not_finite_has_no_gradient(self):
+        for value in NAN, INF, 1e200:
+            results = on_reference(L2(0.5), np.array([value, 1.0]), grad=[0.0, 0.0]).forward()
+            assert not np.isfinite(results["out"]).any() and np.isnan(results["grad"]).all()
 
 
 class TestOptimizers:
@@ -538,7 +645,7 @@ class TestOptimizers:
         assert_allclose(results["param"], [-0.75, 1], rtol=1e-6)
         assert self.update(SGD(clip_norm=5.1), [0.0, 0.0], [3.0, -4.0])["param"].tolist() == [-1.5, 2]
 
-    @pytest.mark.parametrize("op", [SGD(momentum=0.5), Adam(), AdamW()], ids=str)
+    @pytest.mark.parametrize("op", [SGD(momentum=0.5), Adam(), AdamW(), RMSProp(momentum=0.5, centered=True)], ids=str)
     @pytest.mark.parametrize("bad", [NAN, INF])
     def test_nothing_is_updated_by_a_bad_gradient(self, op, bad):
         state = {name: [7.0, 8.0] for name in op.saved}
@@ -563,3 +670,26 @@ class TestOptimizers:
         op = AdamW(betas=(0.5, 0.75), eps=1.0, weight_decay=0.2)
         results = self.update(op, [1.0], [4.0], step=2, exp_avg=[2.0], exp_avg_sq=[20.0])
         assert_allclose(results["param"], [0.9 - 0.5 * (3 / 0.75) / (np.sqrt(19 / 0.4375) + 1)])
+
+    def test_rmsprop(self):
+        op = RMSProp(alpha=0.75, eps=0.5, weight_decay=2.0)
+        results = self.update(op, [1.0], [2.0], square_avg=[16.0])
+        assert results["square_avg"].tolist() == [0.75 * 16 + 0.25 * 4**2]
+        assert_allclose(results["param"], [1 - 0.5 * 4 / (4 + 0.5)])
+        assert set(results) == {"param", "out", "square_avg"}  # it keeps nothing that it does not use
+
+    def test_rmsprop_with_momentum(self):
+        results = self.update(RMSProp(alpha=0.75, momentum=0.5), [1.0], [4.0], square_avg=[16.0], momentum_buffer=[3.0])
+        assert_allclose(results["momentum_buffer"], [0.5 * 3 + 4 / 4])
+        assert_allclose(results["param"], [1 - 0.5 * 2.5])
+
+    def test_rmsprop_centered(self):
+        op = RMSProp(alpha=0.5, eps=1.0, centered=True)
+        results = self.update(op, [1.0], [2.0], square_avg=[46.0], grad_avg=[6.0])
+        assert results["grad_avg"].tolist() == [4] and results["square_avg"].tolist() == [25]
+        assert_allclose(results["param"], [1 - 0.5 * 2 / (3 + 1)])
+
+    def test_a_variance_below_zero_is_zero(self):
+        op = RMSProp(alpha=0.5, eps=1.0, centered=True)
+        results = self.update(op, [1.0], [2.0], square_avg=[0.0], grad_avg=[6.0])
+        assert_allclose(results["param"], [1 - 0.5 * 2])

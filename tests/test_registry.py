@@ -12,9 +12,10 @@ from nbconv import ops
 from nbconv.engine.registry import DEVICES, kernels, open_device
 from nbconv.errors import DeviceError, UnsupportedOp
 from nbconv.ops.base import Layer, Op
+from nbconv.ops.loss import Loss
 from nbconv.ops.optimizer import Optimizer
 
-ABSTRACT = {Op, Layer, Optimizer}
+ABSTRACT = {Op, Layer, Loss, Optimizer}
 
 
 def _op_types():
@@ -52,7 +53,8 @@ def test_kernels_have_the_signature_of_their_op(op_type, device):
     operands = [*op_type.inputs, *op_type.params, *op_type.state, *op_type.context]
     assert actual(forward) == expected(op_type, operands, ["out", *op_type.saved])
     if op_type.differentiable:
-        inputs = [name for name in op_type.inputs if name not in op_type.integer_inputs]
+        fixed = (*op_type.integer_inputs, *op_type.constants)
+        inputs = [name for name in op_type.inputs if name not in fixed]
         gradients = [f"d{name}" for name in (*inputs, *op_type.params)]
         assert actual(backward) == expected(op_type, ["dy", *op_type.backward_reads], gradients)
     else:

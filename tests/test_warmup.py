@@ -16,7 +16,7 @@ import sys
 import numpy as np
 import nbconv as nc
 net = nc.Sequential(nc.ReLU(), nc.GlobalAvgPool2d(), nc.Dropout(0.5), input_shape=(3, 6, 5), device="cpu")
-net.compile(nc.SGD(lr=0.1, momentum=0.9))
+net.compile(nc.SGD(lr=0.1, momentum=0.9), l2=0.1)
 x, y = np.random.default_rng(0).standard_normal((40, 3, 6, 5)), np.arange(40) % 3
 """
 

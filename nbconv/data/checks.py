@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import numpy as np
 
 from ..errors import DataError, ShapeError
@@ -65,6 +67,48 @@ def check_labels(y, classes: int, rows: int, *, name: str = "y") -> np.ndarray:
         )
     _check_range(y, classes, name)
     return np.ascontiguousarray(y, dtype=np.int64)
+
+
+def check_targets(
+    y,
+    output_shape: Shape,
+    rows: int,
+    *,
+    least: float = -inf,
+    most: float = inf,
+    name: str = "y",
+    data_format: str = "NCHW",
+    check_finite: bool = True,
+) -> np.ndarray:
+    """Return ``y`` as an array of numbers that a net's output is compared with, or say what is wrong with it.
+
+    ``check_targets(y, (10,), 32)`` wants y of shape (32, 10), of any real dtype; ``output_shape`` is one sample's, in
+    the caller's ``data_format``.
+
+    Raises ``DataError`` for a dtype that is no real number, NaN or infinity unless ``check_finite=False``, and numbers
+    that are not from ``least`` to ``most``; ``ShapeError`` for another shape or another number of targets than samples.
+    """
+    y = as_array(y, name)
+    if y.shape[1:] != tuple(output_shape):
+        raise ShapeError(_target_message(y.shape, (rows, *output_shape), name))
+    check_samples(y, output_shape, name=name, data_format=data_format, check_finite=check_finite)
+    if len(y) != rows:
+        raise ShapeError(f"there are {rows} samples, but {len(y)} targets in {name}; pass one target per sample")
+    outside = (y < least) | (y > most)
+    if outside.any():
+        index = tuple(map(int, np.unravel_index(np.argmax(outside), y.shape)))
+        signs = f"; labels of -1 and 1 become targets with ({name} + 1) / 2" if set(np.unique(y)) <= {-1, 1} else ""
+        raise DataError(f"{name} is {y[index]} at index {index}, but targets must be from {least:g} to {most:g}{signs}")
+    return y
+
+
+def _target_message(got: Shape, wanted: Shape, name: str) -> str:
+    hint = ""
+    if len(wanted) == 2 and len(got) == 1:
+        hint = f"; use {name}[:, None]" if wanted[1] == 1 else f"; labels become rows with np.eye({wanted[1]})[{name}]"
+    elif np.prod(got) == np.prod(wanted):
+        hint = f"; use {name}.reshape{wanted}, if that is the order of its axes"
+    return f"{name} must have the shape of the output, {wanted}, got {got}{hint}"
 
 
 def _dtype_mend(x: np.ndarray, name: str) -> str:

@@ -9,15 +9,16 @@ import numpy as np
 
 from ..errors import DataError, NbconvError, ShapeError
 from ..ops.base import Shape
-from .checks import as_array, check_labels, check_samples
-from .layout import inside
+from ..ops.loss import Loss
+from .checks import as_array, check_labels, check_samples, check_targets
+from .layout import inside, outside
 
 Samples = tuple[np.ndarray, ...]
 """One array per input of the net."""
 
 
 class Feed:
-    """Checks and converts the inputs and labels of one net.
+    """Checks and converts the inputs of one net, and the labels or targets that its loss compares the output with.
 
     ``Feed(["input"], [(1, 8, 8)], (10,), "float32", "NCHW").samples(x)`` takes x (N, 1, 8, 8) and returns
     ((N, 8, 8, 1),). ``shapes`` are one sample's, in the caller's ``data_format``; ``output`` is one sample's of the
@@ -27,6 +28,11 @@ class Feed:
     def __init__(self, names: Sequence[str], shapes: Sequence[Shape], output: Shape, dtype: str, data_format: str):
         self.names, self.shapes, self.output = tuple(names), tuple(shapes), output
         self.dtype, self.data_format = dtype, data_format
+        self._loss: Loss | None = None
+
+    def compare_with(self, loss: Loss) -> None:
+        """Set the loss, which says whether there are labels or targets, and in which range."""
+        self._loss = loss
 
     def samples(self, x: Any, check_finite: bool = True) -> Samples:
         """Return the inputs, or raise ``DataError`` or ``ShapeError``; a copy only where something has to change."""
@@ -40,28 +46,45 @@ class Feed:
             raise ShapeError(f"the inputs have different numbers of samples: {[len(array) for array in ready]}")
         return ready
 
-    def samples_and_labels(self, x: Any, y: Any, check_finite: bool = True) -> tuple[Samples, np.ndarray]:
-        """Return the inputs and one int64 label per sample; per pixel, where the net's output is an image."""
+    def samples_and_targets(self, x: Any, y: Any, check_finite: bool = True) -> tuple[Samples, np.ndarray]:
+        """Return the inputs, and labels or targets as the loss has them."""
         samples = self.samples(x, check_finite)
+        if self._loss is None or "labels" in self._loss.inputs:
+            return samples, self._labels(y, len(samples[0]))
+        least, most = self._loss.target_range
+        checked = check_targets(
+            *(y, outside(self.output, self.data_format), len(samples[0])),
+            least=least,
+            most=most,
+            data_format=self.data_format,
+            check_finite=check_finite,
+        )
+        return samples, self._inside(checked, "y", check_finite)
+
+    def pair(self, data: Any, name: str, check_finite: bool = True) -> tuple[Samples, np.ndarray]:
+        """Return inputs and labels or targets of a pair (x, y); an error says which pair."""
+        if not isinstance(data, (tuple, list)) or len(data) != 2:
+            raise DataError(f"{name} must be a pair (x, y)")
+        try:
+            return self.samples_and_targets(data[0], data[1], check_finite)
+        except NbconvError as error:
+            raise type(error)(f"{name}: {error}") from None
+
+    def _labels(self, y: Any, count: int) -> np.ndarray:
+        """One int64 label per sample; per pixel, where the net's output is an image."""
         *pixels, classes = self.output
-        wanted = (len(samples[0]), *pixels)
+        wanted = (count, *pixels)
         labels = as_array(y, "y")
         if pixels and labels.shape != wanted:
             raise ShapeError(f"y must have one label per pixel, shape {wanted}, got {labels.shape}")
         flat = check_labels(labels.reshape(-1) if pixels else labels, classes, int(np.prod(wanted)))
-        return samples, flat.reshape(wanted)
-
-    def pair(self, data: Any, name: str, check_finite: bool = True) -> tuple[Samples, np.ndarray]:
-        """Return inputs and labels of a pair (x, y); an error says which pair."""
-        if not isinstance(data, (tuple, list)) or len(data) != 2:
-            raise DataError(f"{name} must be a pair (x, y)")
-        try:
-            return self.samples_and_labels(data[0], data[1], check_finite)
-        except NbconvError as error:
-            raise type(error)(f"{name}: {error}") from None
+        return flat.reshape(wanted)
 
     def _converted(self, array: Any, shape: Shape, name: str, check_finite: bool) -> np.ndarray:
         checked = check_samples(array, shape, name=name, data_format=self.data_format, check_finite=check_finite)
+        return self._inside(checked, name, check_finite)
+
+    def _inside(self, checked: np.ndarray, name: str, check_finite: bool) -> np.ndarray:
         ready = inside(checked, self.dtype, self.data_format)
         if check_finite and checked.dtype != self.dtype and not np.isfinite(ready).all():
             raise DataError(f'{name} has values beyond the range of {self.dtype}; scale it, or use dtype="float64"')

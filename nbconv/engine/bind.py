@@ -37,12 +37,13 @@ def bind_backward(op: Op, device: Device, arrays: Mapping, gradients: Mapping, s
 
 
 def gradient_names(op: Op) -> tuple[str, ...]:
-    """The operands that gradients flow into: inputs that are no labels, and parameters."""
+    """The operands that gradients flow into: inputs that are neither labels nor targets, and parameters."""
     return _differentiable(op, op.input_names())
 
 
 def _differentiable(op: Op, inputs: tuple[str, ...]) -> tuple[str, ...]:
-    return (*(name for name in inputs if name not in op.integer_inputs), *op.params)
+    fixed = (*op.integer_inputs, *op.constants)
+    return (*(name for name in inputs if name not in fixed), *op.params)
 
 
 def _operand(op: Op, arrays: Mapping, name: str):

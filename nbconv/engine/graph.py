@@ -168,14 +168,31 @@ def chain(source: Symbol, layers: Sequence) -> Symbol:
 
 
 def append(graph: Graph, ops: Sequence[Op], target: int) -> Graph:
-    """Add ops that compare the value at ``target`` with labels: a loss, metrics. They become further outputs."""
-    sample = graph.shapes(1)[target][1:-1]
-    nodes = [*graph.nodes, Node(":labels", Source(sample, "int64"))]  # no layer can have such a name
-    labels = len(graph.nodes)
-    nodes += [Node(f":{i}", op, (target, labels)) for i, op in enumerate(ops)]
-    added = Graph(tuple(nodes), (*graph.outputs, *range(labels + 1, len(nodes))))
+    """Add ops that compare the value at ``target`` with labels or targets: a loss, metrics. They are further outputs.
+
+    All read the same second input as the first, one integer per row or one number per element.
+    """
+    output = graph.shapes(1)[target][1:]
+    wanted = ops[0].inputs[1]
+    for op in ops:
+        if op.inputs[1] != wanted:
+            raise OptionError(_no_common_input(ops[0], op))
+    given = Source(output[:-1], "int64") if wanted in ops[0].integer_inputs else Source(output)
+    nodes = [*graph.nodes, Node(f":{wanted}", given)]  # no layer can have such a name
+    position = len(graph.nodes)
+    nodes += [Node(f":{i}", op, (target, position)) for i, op in enumerate(ops)]
+    added = Graph(tuple(nodes), (*graph.outputs, *range(position + 1, len(nodes))))
     try:
         added.shapes(1)
     except NbconvError as error:
         raise type(error)(f"the loss does not fit the output of {graph.describe(target)}: {error}") from None
     return added
+
+
+def _no_common_input(loss: Op, metric: Op) -> str:
+    kinds = {"labels": "one integer label per row", "target": "one number per element"}
+    needs, given = (kinds[op.inputs[1]] for op in (metric, loss))
+    return (
+        f"the metric {type(metric).__name__} compares with {needs}, the loss {type(loss).__name__} with {given}; "
+        f'"accuracy" goes with labels, "binary_accuracy" with targets of 0 and 1, metrics=None with every loss'
+    )

@@ -6,6 +6,7 @@ Inside, arrays have the layout the kernels like; outside (``state_dict``) they h
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from math import prod
 
 import numpy as np
@@ -25,14 +26,18 @@ class Arena:
 
     def __init__(self, shapes: Mapping[Key, Shape], device: Device, dtype: str):
         itemsize = np.dtype(dtype).itemsize
-        starts: dict[Key, int] = {}
-        end = 0
-        for key, shape in shapes.items():
-            starts[key] = end
-            end += aligned(prod(shape) * itemsize) // itemsize
-        self.flat = device.memory.empty((end,), dtype)
+        sizes = [aligned(prod(shape) * itemsize) // itemsize for shape in shapes.values()]
+        self._starts = [0, *accumulate(sizes)]
+        self.flat = device.memory.empty((self._starts[-1],), dtype)
         self.flat[...] = 0
-        self.views = {key: self.flat[s : s + prod(shapes[key])].reshape(shapes[key]) for key, s in starts.items()}
+        self.views = {
+            key: self.flat[start : start + prod(shape)].reshape(shape)
+            for (key, shape), start in zip(shapes.items(), self._starts, strict=False)
+        }
+
+    def end_of(self, count: int) -> int:
+        """Where the first ``count`` views end; what lies between them is zero."""
+        return self._starts[count]
 
 
 class Parameters:
@@ -41,7 +46,8 @@ class Parameters:
     def __init__(self, graph: Graph, device: Device, dtype: str):
         self.device = device
         self.dtype = dtype
-        params: dict[Key, Shape] = {}
+        regularized: dict[Key, Shape] = {}
+        others: dict[Key, Shape] = {}
         state: dict[Key, Shape] = {}
         self.axes: dict[Key, tuple[int, ...]] = {}
         shapes = graph.shapes(1)
@@ -50,12 +56,17 @@ class Parameters:
                 continue
             inputs = [shapes[i] for i in node.inputs]
             own = node.op.param_shapes(*inputs)
-            params.update({(node.name, n): s for n, s in own.items()})
+            for n, s in own.items():
+                (regularized if n in node.op.regularized() else others)[node.name, n] = s
             state.update({(node.name, n): s for n, s in node.op.state_shapes(*inputs).items()})
             self.axes.update({(node.name, n): node.op.axes_outside(n, len(s)) for n, s in own.items()})
+        params = {**regularized, **others}
         self.params = Arena(params, device, dtype)
         self.grads = Arena(params, device, dtype)
         self.state = Arena(state, device, dtype)
+        end = self.params.end_of(len(regularized))
+        self.regularized = self.params.flat[:end], self.grads.flat[:end]
+        """The weights that L2 regularisation draws to zero, which lie first, and their gradients: two flat arrays."""
         self._state_before = device.memory.empty(self.state.flat.shape, dtype)
         self.names: list[Key] = [
             (node.name, n)

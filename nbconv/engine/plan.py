@@ -5,6 +5,7 @@ Running a plan is calling a list of zero-argument functions. Nothing is allocate
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import NamedTuple
 from zlib import crc32
 
@@ -15,6 +16,7 @@ from ..ops.merge import Add
 from .bind import bind_backward, bind_forward, bind_prepare
 from .graph import Graph
 from .parameters import Arena, Parameters
+from .penalty import Penalty
 from .rewrites import folded_parameters
 from .schedule import Accumulate, Backward, Forward, schedule
 from .storage import Storage
@@ -59,6 +61,8 @@ class Plan:
         Key of the random numbers (dropout).
     threads : int, optional
         How many threads run the kernels; as many as the device likes by default.
+    penalty : Penalty, optional
+        What the weights add to the loss: computed in ``refresh``, or in training at the end of ``backward``.
     update : callable, optional
         What ``step`` calls after backward: the optimiser.
     """
@@ -74,6 +78,7 @@ class Plan:
         input_gradients: bool = False,
         seed: int = 0,
         threads: int | None = None,
+        penalty: Penalty | None = None,
         update=None,
     ):
         self.graph, self.parameters, self.batch, self.training = graph, parameters, batch, training
@@ -86,7 +91,8 @@ class Plan:
         self._schedule = schedule(graph, targets, input_gradients=input_gradients)
         self._arrays = Storage(graph, self._schedule, batch, self.device, parameters.dtype, keep_prepared=not training)
         self._folded = self._allocate_folded()
-        self._prepare_calls: list = []
+        self._penalty = penalty
+        self._prepare_calls: list = [penalty.measure] if penalty and not training else []
         self._rng = self._memory.empty((len(graph.nodes), 3), "int64")
         host = np.zeros(self._rng.shape, np.int64)
         host[:, 0] = seed
@@ -98,6 +104,7 @@ class Plan:
         """The arrays that the caller reads after one, in the order of ``graph.outputs``."""
         forward = [call for step in self._schedule.forward for call in self._bind_forward(step)]
         backward = [self._bind_backward(step) for step in self._schedule.backward]
+        backward += [penalty.add_gradient] if penalty and training else []
         sequence = self._memory.sequence
         self.forward = sequence(forward, threads)
         self.backward = sequence(backward, threads)
@@ -162,6 +169,10 @@ class Plan:
                 self._memory.sequence([self._bind_backward(step)])()
                 if isinstance(step, Backward) and not all(map(self._finite, self._gradients(step).values())):
                     return f"the gradient of {self.graph.describe(step.node)}"
+            if self._penalty:
+                self._memory.sequence([self._penalty.add_gradient])()
+                if not (isfinite(self._penalty.value) and self._finite(self.parameters.grads.flat)):
+                    return "the L2 penalty of the weights"
         finally:
             self._memory.write(self.parameters.state.flat, state)
         return None

@@ -10,6 +10,7 @@ import numpy as np
 from ..ops.base import Op
 from .graph import Graph, append
 from .parameters import Parameters
+from .penalty import Penalty
 from .plan import Plan
 from .rewrites import for_inference, for_training
 
@@ -30,17 +31,23 @@ class Plans:
         self._graph, self._parameters = graph, parameters
         self._rewrite, self._seed, self._threads = rewrite, seed, threads
         self._watched: tuple[Op, ...] = ()
+        self._penalty: Penalty | None = None
         self._update: Callable[[], None] | None = None
         self._plans: OrderedDict[tuple, Plan] = OrderedDict()
 
     def __len__(self):
         return len(self._plans)
 
-    def compile(self, loss: Op, metrics: Sequence[Op], update: Callable[[], None]) -> None:
-        """Choose the loss, the metrics and the optimiser's call; raises ``ShapeError`` if the loss does not fit."""
+    def compile(
+        self, loss: Op, metrics: Sequence[Op], update: Callable[[], None], penalty: Penalty | None = None
+    ) -> None:
+        """Choose the loss, the metrics, the optimiser's call and a penalty.
+
+        Raises ``ShapeError`` if the loss does not fit the output, ``OptionError`` if a metric does not fit the loss.
+        """
         watched = (loss, *metrics)
         append(self._graph, watched, self._graph.outputs[0])
-        self._watched, self._update = watched, update
+        self._watched, self._update, self._penalty = watched, update, penalty
         self._plans.clear()
 
     def get(self, use: str, batch: int, *, input_gradients: bool = False) -> Plan:
@@ -69,6 +76,7 @@ class Plans:
             input_gradients=input_gradients,
             seed=self._seed,
             threads=self._threads,
+            penalty=self._penalty if use in ("train", "evaluate") else None,
             update=self._update if use == "train" else None,
         )
         if use == "train":

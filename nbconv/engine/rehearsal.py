@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from ..ops.base import Op
 from ..ops.optimizer import Optimizer
+from ..ops.regularizer import L2
 from .graph import Graph
 from .parameters import Parameters
+from .penalty import Penalty
 from .plans import Plans
 from .registry import Device
 from .update import Update
@@ -20,6 +22,7 @@ class Training(NamedTuple):
     optimizer: Optimizer
     loss: Op
     metrics: Sequence[Op]
+    l2: L2 | None = None
 
 
 def rehearse(
@@ -41,7 +44,8 @@ def rehearse(
     plans = Plans(graph, parameters, rewrite=rewrite, seed=0, threads=threads)
     if training:
         update = Update(training.optimizer, parameters)
-        plans.compile(training.loss, training.metrics, update.call)
+        penalty = Penalty(training.l2, parameters) if training.l2 else None
+        plans.compile(training.loss, training.metrics, update.call, penalty)
         update.begin()
     for use, batch in uses:
         plans.get(use, batch).rehearse()

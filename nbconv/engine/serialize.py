@@ -17,6 +17,7 @@ from ..ops import (
     norm,
     optimizer,
     pool,
+    regularizer,
     reshape,
     resize,
     sequence,
@@ -26,8 +27,8 @@ from ..ops.options import integer
 from .graph import Graph, Node, Source
 
 MODULES = (
-    *(activation, conv, conv_transpose, dropout, linear, loss, merge, metric, norm, optimizer, pool, reshape, resize),
-    *(sequence,),
+    *(activation, conv, conv_transpose, dropout, linear, loss, merge, metric, norm, optimizer, pool),
+    *(regularizer, reshape, resize, sequence),
 )
 OPS: dict[str, type[Op]] = {
     name: value

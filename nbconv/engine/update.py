@@ -22,8 +22,9 @@ class Update:
         memory, dtype = parameters.device.memory, parameters.dtype
         param, grad = parameters.params, parameters.grads
         shapes = {key: view.shape for key, view in param.views.items()}
+        kept = optimizer.saved_shapes(param.flat.shape, grad.flat.shape)
         self.optimizer = optimizer
-        self.state = {name: Arena(shapes, parameters.device, dtype) for name in optimizer.saved}
+        self.state = {name: Arena(shapes, parameters.device, dtype) for name in kept}
         self.lr = optimizer.lr
         self.count = 0
         self._memory = memory

@@ -26,7 +26,18 @@ from .activation import (
 from .conv import conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
 from .dropout import dropout, dropout2d, dropout2d_backward, dropout_backward
 from .linear import linear, linear_backward
-from .loss import accuracy, cross_entropy, cross_entropy_backward
+from .loss import (
+    accuracy,
+    bce_with_logits,
+    bce_with_logits_backward,
+    binary_accuracy,
+    cross_entropy,
+    cross_entropy_backward,
+    hinge,
+    hinge_backward,
+    mse,
+    mse_backward,
+)
 from .merge import add, add_backward, concat, concat_backward
 from .norm import (
     batch_norm,
@@ -71,6 +82,9 @@ __all__ = [
     "avg_pool2d_backward",
     "batch_norm",
     "batch_norm_backward",
+    "bce_with_logits",
+    "bce_with_logits_backward",
+    "binary_accuracy",
     "concat",
     "concat_backward",
     "conv1d",
@@ -95,6 +109,8 @@ __all__ = [
     "global_max_pool2d_backward",
     "group_norm",
     "group_norm_backward",
+    "hinge",
+    "hinge_backward",
     "instance_norm",
     "instance_norm_backward",
     "layer_norm",
@@ -109,6 +125,8 @@ __all__ = [
     "max_pool1d_backward",
     "max_pool2d",
     "max_pool2d_backward",
+    "mse",
+    "mse_backward",
     "pad2d",
     "pad2d_backward",
     "relu",

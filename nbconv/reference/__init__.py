@@ -8,12 +8,13 @@ from ..ops.conv import Conv2d
 from ..ops.conv_transpose import ConvTranspose2d
 from ..ops.dropout import Dropout, Dropout2d
 from ..ops.linear import Linear
-from ..ops.loss import CrossEntropy
+from ..ops.loss import MSE, BCEWithLogits, CrossEntropy, Hinge
 from ..ops.merge import Add, Concat
-from ..ops.metric import Accuracy
+from ..ops.metric import Accuracy, BinaryAccuracy
 from ..ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
-from ..ops.optimizer import SGD, Adam, AdamW
+from ..ops.optimizer import SGD, Adam, AdamW, RMSProp
 from ..ops.pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
+from ..ops.regularizer import L2
 from ..ops.reshape import Flatten
 from ..ops.resize import Pad2d, Upsample
 from ..ops.sequence import AvgPool1d, Conv1d, GlobalAvgPool1d, MaxPool1d
@@ -31,6 +32,7 @@ from . import (
     norm,
     optimizer,
     pool,
+    regularizer,
     reshape,
     resize,
     sequence,
@@ -68,10 +70,16 @@ KERNELS = {
     Add: (merge.add, merge.add_backward),
     Concat: (merge.concat, merge.concat_backward),
     CrossEntropy: (loss.cross_entropy, loss.cross_entropy_backward),
+    Hinge: (loss.hinge, loss.hinge_backward),
+    MSE: (loss.mse, loss.mse_backward),
+    BCEWithLogits: (loss.bce_with_logits, loss.bce_with_logits_backward),
     Accuracy: (metric.accuracy, None),
+    BinaryAccuracy: (metric.binary_accuracy, None),
+    L2: (regularizer.l2, None),
     SGD: (optimizer.sgd, None),
     Adam: (optimizer.adam, None),
     AdamW: (optimizer.adam, None),
+    RMSProp: (optimizer.rmsprop, None),
 }
 SCRATCH: dict = {}
 PREPARE: dict = {}
