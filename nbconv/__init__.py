@@ -8,7 +8,7 @@ For example::
     model.fit(x, y, epochs=5)
 """
 
-from . import data, errors, functional, inspect, zoo
+from . import data, errors, filters, functional, inspect, zoo
 from .engine.graph import input_symbol as Input
 from .io import cache
 from .model import Model, Sequential, load
@@ -50,6 +50,7 @@ __all__ = [
     "callbacks",
     "data",
     "errors",
+    "filters",
     "functional",
     "initializers",
     "inspect",
