@@ -10,6 +10,8 @@ For example::
 
 from . import data, errors, filters, functional, inspect, zoo
 from .engine.graph import input_symbol as Input
+from .inspect.gradcheck import gradcheck
+from .inspect.verify import verify
 from .io import cache
 from .model import Model, Sequential, load
 from .ops.activation import ReLU
@@ -52,9 +54,11 @@ __all__ = [
     "errors",
     "filters",
     "functional",
+    "gradcheck",
     "initializers",
     "inspect",
     "load",
     "schedules",
+    "verify",
     "zoo",
 ]

@@ -152,6 +152,11 @@ class Model:
         return self._update.optimizer if self._update else None
 
     @property
+    def loss(self) -> Op | None:
+        """The loss that ``compile`` was given."""
+        return self._loss
+
+    @property
     def lr(self) -> float:
         """The learning rate of the next step; a schedule may set it."""
         return self._compiled().lr
