@@ -153,8 +153,8 @@ def gradcheck(
     The numeric value is <dy, f(p + h) - f(p - h)> / 2h. It agrees if it differs by no more than rtol times the larger
     of the two, plus rounding (64 eps * norm(dy * f) / h). Where it does not, backward runs again on either side of the
     element's value, h or 2h away. If it agrees with differences there, on both sides, the element lies at a kink (ReLU
-    at 0, equal values in a max-pool), or nearer than h to one: there is no derivative to compare with. Else it is wrong.
-    Values so large that their differences drown in rounding make right gradients look wrong: scale x.
+    at 0, equal values in a max-pool), or nearer than h to one: there is no derivative to compare with. Else it is
+    wrong. Values so large that their differences drown in rounding make right gradients look wrong: scale x.
     """
     step, rtol = number(step, "step", above=0), number(rtol, "rtol", above=0)
     samples = None if samples is None else integer(samples, "samples")

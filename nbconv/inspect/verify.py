@@ -177,10 +177,11 @@ def _compare(got, want, other, eps: float, keep) -> tuple[float, float, float, i
 
 def _lost(seen: Observed, operands, eps: float, differs: np.ndarray) -> np.ndarray:
     """Where the device's winner of a window is less than the reference's by more than rounding; all, if not fused."""
-    pool = getattr(seen.op, "pool", None)
+    op: Any = seen.op
+    pool = getattr(op, "pool", None)
     if pool is None or not differs.any():
         return differs[differs]
-    before: Op = replace(seen.op, pool=None)
+    before = replace(op, pool=None)
     shape = before.out_shape(*seen.shapes)
     full = Observed(seen.node, before, "forward", seen.shapes, seen.read, _blank(before, seen, shape))
     values = _on_reference(full, operands)["out"]
