@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..data.checks import as_array, check_labels
+from ..data.checks import as_array, check_labels, check_samples
 from ..data.feed import Feed
-from ..data.layout import outside
+from ..data.layout import inside, outside
 from ..engine.graph import Graph, Node, Source, append, input_symbol, trace
 from ..engine.parameters import Parameters
 from ..engine.plan import Plan
@@ -148,7 +148,7 @@ class Trial:
             threads=subject.threads,
         )
         self.plan.set_step(1)
-        labels = [] if y is None else [_labels(y, self.plan, loss)]
+        labels = [] if y is None else [self._labels(y, loss)]
         for source, array in zip(self.plan.sources, [*samples, *labels], strict=True):
             self.memory.write(source, array)
         rng = np.random.default_rng((seed, 1))  # the same whether parameters were drawn or given
@@ -192,6 +192,25 @@ class Trial:
         wanted = [outside(shapes[i][1:], self.data_format) for i in graph.sources]
         return Feed(names, wanted, shapes[graph.outputs[0]][1:], self.dtype, self.data_format).samples(x)
 
+    def _labels(self, y: Any, loss: Op | None) -> np.ndarray:
+        """``y`` as the loss reads it: integers per row, or numbers like the output."""
+        target = self.plan.sources[-1]
+        if np.dtype(target.dtype).kind == "f":
+            wanted = outside(tuple(target.shape[1:]), self.data_format)
+            checked = check_samples(y, wanted, name="y", data_format=self.data_format)
+            _check_shape((len(checked), *target.shape[1:]), target.shape, loss)
+            return inside(checked, self.dtype, self.data_format)
+        labels = as_array(y, "y")
+        _check_shape(labels.shape, target.shape, loss)
+        (position, _) = self.plan.graph.nodes[self.plan.graph.outputs[0]].inputs
+        classes = self.plan.graph.shapes(1)[position][-1]
+        return check_labels(labels.reshape(-1), classes, labels.size).reshape(labels.shape)
+
+
+def _check_shape(got: Shape, wanted: Shape, loss: Op | None) -> None:
+    if got != tuple(wanted):
+        raise ShapeError(f"y must have shape {tuple(wanted)} for {loss!r}, got {got}")
+
 
 def _with_loss(graph: Graph, loss: Op | None, y: Any) -> Graph:
     """The graph whose only result is the loss, where there are labels."""
@@ -205,19 +224,6 @@ def _with_loss(graph: Graph, loss: Op | None, y: Any) -> Graph:
         raise GraphError("a loss needs a net with one output; leave y out")
     added = append(graph, (loss,), graph.outputs[0])
     return Graph(added.nodes, added.outputs[-1:])
-
-
-def _labels(y: Any, plan: Plan, loss: Op | None) -> np.ndarray:
-    """``y`` as the loss reads it: checked integers, or numbers of its shape."""
-    target = plan.sources[-1]
-    labels = as_array(y, "y")
-    if labels.shape != target.shape:
-        raise ShapeError(f"y must have shape {tuple(target.shape)} for {loss!r}, got {labels.shape}")
-    if np.dtype(target.dtype).kind == "f":
-        return labels
-    (position, _) = plan.graph.nodes[plan.graph.outputs[0]].inputs
-    classes = plan.graph.shapes(1)[position][-1]
-    return check_labels(labels.reshape(-1), classes, labels.size).reshape(labels.shape)
 
 
 def _random_arrays(graph: Graph, parameters: Parameters, rng: np.random.Generator) -> dict[str, np.ndarray]:
