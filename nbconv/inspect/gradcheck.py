@@ -124,7 +124,8 @@ def gradcheck(
     x : array, or a tuple of arrays for several inputs
         A batch, as the model takes it. For a layer, (N, C, H, W) or (N, C).
     y : array, optional
-        Labels: then the function is the loss, without the model's L2 penalty. Without them it is a random combination of all outputs.
+        Labels or targets: then the function is the loss, without the model's L2 penalty. Without them it is a random
+        combination of all outputs.
     loss : Op, optional
         Instead of the one the model was compiled with.
     device : str, optional
