@@ -8,9 +8,11 @@ For example::
     model.fit(x, y, epochs=5)
 """
 
-from . import data, errors, functional, inspect, zoo
+from . import data, errors, filters, functional, inspect, zoo
 from .convert import fc_to_conv
 from .engine.graph import input_symbol as Input
+from .inspect.gradcheck import gradcheck
+from .inspect.verify import verify
 from .io import cache
 from .model import Model, Sequential, load
 from .ops.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
@@ -80,10 +82,13 @@ __all__ = [
     "data",
     "errors",
     "fc_to_conv",
+    "filters",
     "functional",
+    "gradcheck",
     "initializers",
     "inspect",
     "load",
     "schedules",
+    "verify",
     "zoo",
 ]

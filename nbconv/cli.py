@@ -17,6 +17,7 @@ from .data.images import read_images, read_labelled
 from .data.layout import channels_last
 from .engine.registry import open_device, why_no_cuda
 from .errors import DataError, NbconvError, NonFiniteError, OptionError
+from .filters import BORDERS, FILTERS, filter_picture
 from .io import cache
 from .io.checkpoint import check_path
 from .model import Model, load
@@ -133,6 +134,31 @@ def evaluate(model, dataset, device, threads):
 def summary(model):
     """Print what the layers of a model make, hold, cost and see: shapes, parameters, multiply-adds, bytes, fields."""
     load(model, "reference").summary()
+
+
+@main.command("filter", epilog=f"Filters: {', '.join(FILTERS)}.")
+@click.argument("name")
+@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.option("--size", type=int, help="Pixels on a side, odd: box, gaussian, gabor.")
+@click.option("--sigma", type=float, help="Width in pixels: gaussian, gabor.")
+@click.option("--amount", type=float, help="Strength: sharpen.")
+@click.option("--wavelength", type=float, help="Width of a stripe and a gap in pixels: gabor.")
+@click.option("--angle", type=float, help="Direction of the wave in degrees, counter-clockwise: gabor.")
+@click.option("--phase", type=float, help="0 for lines, 90 for edges: gabor.")
+@click.option("--border", type=click.Choice(list(BORDERS)), default="reflect", show_default=True)
+@click.option("--grey", is_flag=True, help="Make colours grey first.")
+@device_option
+def filter_command(name, source, target, border, grey, device, **options):
+    """Filter a picture of any size, grey or colour: NAME is box, gaussian, sharpen, sobel, ...
+
+    Edges are stretched to the full range of brightness; a line says what it means.
+    """
+    given = {option: value for option, value in options.items() if value is not None}
+    with showing_compilation(open_device(device)):
+        shown = filter_picture(source, target, name, border=border, grey=grey, device=device, **given)
+    height, width = shown.shape[:2]
+    click.echo(f"saved {target}{' (replaced)' if shown.replaced else ''}: {width} x {height}, {shown.meaning}")
 
 
 @main.command()

@@ -179,6 +179,11 @@ class Model:
         return self._penalty.op.reg if self._penalty else 0.0
 
     @property
+    def loss(self) -> Op | None:
+        """The loss that ``compile`` was given."""
+        return self._loss
+
+    @property
     def lr(self) -> float:
         """The learning rate of the next step; a schedule may set it."""
         return self._compiled().lr

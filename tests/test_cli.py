@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from commands import fails, nbconv
 from PIL import Image
 
 import nbconv as nc
@@ -20,24 +21,9 @@ LINE = re.compile(
 )
 
 
-def nbconv(*arguments, code=0):
-    """Run a command; return its lines of output (of errors, if it must fail)."""
-    result = CliRunner().invoke(cli.main, [str(a) for a in arguments])
-    assert result.exit_code == code, result.output
-    assert result.exception is None or isinstance(result.exception, SystemExit)
-    return (result.stderr if code else result.stdout).splitlines()
-
-
 def use(command, model, *arguments):
     """The arguments of a command that uses a model, on the device that compiles nothing."""
     return command, model, *arguments, "--device", "reference"
-
-
-def fails(*arguments):
-    """Run a command that must fail with one line; return what it says."""
-    (line,) = nbconv(*arguments, code=2)
-    assert line.startswith("nbconv: error: ")
-    return line.removeprefix("nbconv: error: ")
 
 
 def small_net(**options):

@@ -16,7 +16,7 @@ FLOORS = (
     {"reference", "cpu"},
     {"engine"},
     {"functional", "train", "inspect"},
-    {"model"},
+    {"filters", "model"},
     {"convert", "zoo"},
     {"__init__"},  # the front door
     {"cli"},

@@ -9,10 +9,10 @@ import numpy as np
 
 from ..errors import DataError
 from ..ops.base import Shape
+from .pictures import open_picture, why
 
 ARRAY_SUFFIXES = (".npy", ".npz")
 IMAGE_MODES = {1: "L", 3: "RGB"}
-UNSCALED_MODES = {"F": "a float", "I": "a 32-bit integer"}
 BRIGHTEST = 255
 
 
@@ -74,23 +74,10 @@ def _array(path: Path, names: tuple[str, ...], *, named: bool = False) -> np.nda
             if chosen:
                 return loaded[chosen[0]]
     except Exception as error:
-        raise DataError(f"cannot read {path}: {_why(error)}") from None
+        raise DataError(f"cannot read {path}: {why(error)}") from None
     raise DataError(
         f"{path} holds {', '.join(have) or 'no array'}; name the array {names[0]!r} (np.savez(file, {names[0]}=...))"
     )
-
-
-def _why(error: Exception) -> str:
-    """What went wrong with a file, in words for somebody who did not write the reader."""
-    if isinstance(error, FileNotFoundError):
-        return "there is no such file"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    if "Object arrays" in str(error):
-        return "it holds an object array, which may run code when read; save numbers of one shape instead (np.stack)"
-    if "allow_pickle" in str(error):
-        return "it is no array file, whatever its name says; write it with np.save or np.savez"
-    return f"it is damaged or of another kind ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
 
 
 def _scale(values: np.ndarray, path: Path) -> np.ndarray:
@@ -133,7 +120,7 @@ def _arrange(x: np.ndarray, shape: Shape, path: Path) -> np.ndarray:
 
 def _decode(path: Path, shape: Shape) -> np.ndarray:
     """Read an image file with Pillow: (1, C, H, W), from 0 to 1."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image
 
     channels, height, width = shape
     if channels not in IMAGE_MODES:
@@ -141,22 +128,7 @@ def _decode(path: Path, shape: Shape) -> np.ndarray:
             f"{path} is an image file, which has 1 or 3 channels, but the model takes {channels}; "
             f"give an .npy or .npz array of shape (N, {channels}, {height}, {width})"
         )
-    try:
-        with Image.open(path) as opened:
-            image = ImageOps.exif_transpose(opened)
-            image.load()
-    except UnidentifiedImageError:
-        raise DataError(
-            f"{path} is no image that can be read; give .png, .jpg or another image, .npy or .npz"
-        ) from None
-    except Exception as error:
-        raise DataError(f"cannot read {path}: {_why(error)}") from None
-    if image.mode in UNSCALED_MODES:
-        raise DataError(
-            f"{path} has {UNSCALED_MODES[image.mode]} per pixel, whose range is not known; "
-            f"save it with 8 or 16 bits, or as .npy with floats scaled as the model needs"
-        )
-    image = _flatten(image).convert(IMAGE_MODES[channels])
+    image = _flatten(open_picture(path, or_array=True)).convert(IMAGE_MODES[channels])
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.LANCZOS)
     pixels = np.asarray(image, dtype=np.float32).reshape(height, width, channels) / BRIGHTEST

@@ -5,6 +5,7 @@ Running a plan is calling a list of zero-argument functions. Nothing is allocate
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import isfinite
 from typing import NamedTuple
 from zlib import crc32
@@ -12,6 +13,7 @@ from zlib import crc32
 import numpy as np
 
 from ..errors import NbconvError
+from ..ops.base import Op, Shape
 from ..ops.merge import Add
 from .bind import bind_backward, bind_forward, bind_prepare
 from .graph import Graph
@@ -38,6 +40,20 @@ class MemoryReport(NamedTuple):
             f"arena {self.arena:,} bytes ({self.without_reuse:,} without reuse, {saved:.0%} saved), "
             f"parameters, gradients and state {self.parameters:,} bytes"
         )
+
+
+class Observed(NamedTuple):
+    """A step that has just run: copies on the host of what it read and of what it wrote, by the names of operands."""
+
+    node: int
+    op: Op
+    direction: str
+    """"forward", "backward", or "sum" for parts of a gradient that are added."""
+    shapes: tuple[Shape, ...]
+    """Of the op's inputs."""
+    read: dict[str, np.ndarray]
+    written: dict[str, np.ndarray]
+    """Of forward: "out", what is saved for backward, and state; of backward: gradients by operand."""
 
 
 class Plan:
@@ -161,24 +177,57 @@ class Plan:
         """
         state = self._memory.get(self.parameters.state.flat)
         try:
-            for forward in self._schedule.forward:
-                self._memory.sequence(self._bind_forward(forward))()
-                if not self._finite(self.value(forward.node)):
-                    return f"the output of {self.graph.describe(forward.node)}"
-            for step in self._schedule.backward:
-                self._memory.sequence([self._bind_backward(step)])()
-                if isinstance(step, Backward) and not all(map(self._finite, self._gradients(step).values())):
-                    return f"the gradient of {self.graph.describe(step.node)}"
+            for seen in self.observe():
+                where = self.graph.describe(seen.node)
+                if seen.direction == "forward" and not np.isfinite(seen.written["out"]).all():
+                    return f"the output of {where}"
+                if seen.direction == "backward" and not all(np.isfinite(g).all() for g in seen.written.values()):
+                    return f"the gradient of {where}"
             if self._penalty:
                 self._memory.sequence([self._penalty.add_gradient])()
-                if not (isfinite(self._penalty.value) and self._finite(self.parameters.grads.flat)):
+                if not (
+                    isfinite(self._penalty.value) and np.isfinite(self._memory.get(self.parameters.grads.flat)).all()
+                ):
                     return "the L2 penalty of the weights"
         finally:
             self._memory.write(self.parameters.state.flat, state)
         return None
 
-    def _finite(self, array) -> bool:
-        return bool(np.isfinite(self._memory.get(array)).all())
+    def observe(self) -> Iterator[Observed]:
+        """Run a training step (up to the update) on the values staged now, step by step, and show each.
+
+        The arrays that are shown are copies; running statistics move as in ``forward``.
+        """
+        for forward in self._schedule.forward:
+            op = self.graph.nodes[forward.node].op
+            arrays = self._operands(forward.node)
+            results = ("out", *op.saved)
+            read = self._hosts({name: array for name, array in arrays.items() if name not in results})
+            self._memory.sequence(self._bind_forward(forward))()
+            written = {name: arrays[name] for name in (*results, *op.state) if arrays.get(name) is not None}
+            yield Observed(forward.node, op, "forward", self._input_shapes(forward.node), read, self._hosts(written))
+        for step in self._schedule.backward:
+            yield self._observe_backward(step) if isinstance(step, Backward) else self._observe_sum(step)
+
+    def _observe_backward(self, step: Backward) -> Observed:
+        op = self.graph.nodes[step.node].op
+        arrays = {"dy": self._arrays["gradient", step.node], **self._operands(step.node)}
+        read = self._hosts({name: arrays[name] for name in ("dy", *op.reads_in_backward()) if name in arrays})
+        self._memory.sequence([self._bind_backward(step)])()
+        gradients = self._hosts(self._gradients(step))
+        return Observed(step.node, op, "backward", self._input_shapes(step.node), read, gradients)
+
+    def _observe_sum(self, step: Accumulate) -> Observed:
+        total = self._arrays["gradient", step.value]
+        read = self._hosts({"x": total, "other": self._arrays.gradient(step.part)})
+        self._memory.sequence([self._bind_backward(step)])()
+        return Observed(step.value, Add(), "sum", (total.shape, total.shape), read, self._hosts({"out": total}))
+
+    def _hosts(self, arrays: dict) -> dict[str, np.ndarray]:
+        return {name: self._memory.get(array) for name, array in arrays.items() if array is not None}
+
+    def _input_shapes(self, position: int) -> tuple[Shape, ...]:
+        return tuple(self._shapes[i] for i in self.graph.nodes[position].inputs)
 
     def _check_batch(self) -> None:
         for position in self.graph.steps:
