@@ -144,6 +144,6 @@ def backward(op: Op, device: str, dy: np.ndarray, wanted, **arrays) -> dict:
 
 def _kernel(op: Op, device: str, arrays: dict) -> tuple[tuple, Kernel]:
     shapes = [arrays[name].shape for name in op.inputs]
-    dtype = arrays[op.inputs[0]].dtype.name
+    dtype = arrays[op.inputs[0]].dtype
     key = op, dtype, device, *shapes
-    return key, POOL.take(key) or Kernel(op, dtype, device, shapes)
+    return key, POOL.take(key) or Kernel(op, dtype.name, device, shapes)
