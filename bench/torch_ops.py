@@ -34,7 +34,8 @@ def _tensors(case: Case, arrays: Arrays, layout) -> dict[str, torch.Tensor]:
     """Arrays in PyTorch's order of axes."""
     tensors = {}
     for name, array in arrays.items():
-        axes = case.op.canonical_axes.get(name) or ((0, 3, 1, 2) if array.ndim == 4 else None)
+        is_weight = name in case.op.canonical_axes
+        axes = case.op.axes_outside(name, array.ndim) if is_weight else (0, 3, 1, 2) if array.ndim == 4 else None
         ordered = np.ascontiguousarray(array.transpose(axes) if axes else array)
         tensor = torch.from_numpy(ordered)
         tensors[name] = tensor.contiguous(memory_format=layout) if array.ndim == 4 else tensor

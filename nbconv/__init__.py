@@ -14,14 +14,15 @@ from .io import cache
 from .model import Model, Sequential, load
 from .ops.activation import ReLU
 from .ops.conv import Conv2d
-from .ops.dropout import Dropout
+from .ops.dropout import Dropout, Dropout2d
+from .ops.dropout import Dropout2d as SpatialDropout2d
 from .ops.linear import Linear
 from .ops.loss import CrossEntropy
 from .ops.merge import Add
 from .ops.metric import Accuracy
-from .ops.norm import BatchNorm
+from .ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from .ops.optimizer import SGD, Adam, AdamW
-from .ops.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from .ops.pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
 from .ops.reshape import Flatten
 from .train import callbacks, initializers, schedules
 
@@ -38,14 +39,20 @@ __all__ = [
     "Conv2d",
     "CrossEntropy",
     "Dropout",
+    "Dropout2d",
     "Flatten",
     "GlobalAvgPool2d",
+    "GlobalMaxPool2d",
+    "GroupNorm",
     "Input",
+    "InstanceNorm",
+    "LayerNorm",
     "Linear",
     "MaxPool2d",
     "Model",
     "ReLU",
     "Sequential",
+    "SpatialDropout2d",
     "cache",
     "callbacks",
     "data",

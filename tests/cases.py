@@ -18,8 +18,13 @@ from nbconv import (
     Conv2d,
     CrossEntropy,
     Dropout,
+    Dropout2d,
     Flatten,
     GlobalAvgPool2d,
+    GlobalMaxPool2d,
+    GroupNorm,
+    InstanceNorm,
+    LayerNorm,
     Linear,
     MaxPool2d,
     ReLU,
@@ -45,6 +50,8 @@ VALUES = {
     "large": lambda x, rng: 1e4 * x,
     "offset": lambda x, rng: 1e3 + x,
     "tiny spread": lambda x, rng: 100 + 1e-2 * x,
+    "bad sample": lambda x, rng: np.where(np.arange(x.size).reshape(x.shape) == x.size // len(x) + 1, np.nan, x),
+    "infinite sample": lambda x, rng: np.where(np.arange(x.size).reshape(x.shape) == 0, np.inf, x),
     "bad channel": lambda x, rng: np.where(np.arange(x.size).reshape(x.shape) == x.shape[-1], np.nan, x),
     "equal rows": lambda x, rng: np.broadcast_to(x[:1], x.shape),
 }
@@ -292,6 +299,15 @@ AVG_POOL = [
     Case(GlobalAvgPool2d(), (2, 6, 5, 4), "special"),
     Case(GlobalAvgPool2d(), (4, 40, 41, 17)),
 ]
+GLOBAL_MAX_POOL = [
+    Case(GlobalMaxPool2d(), (2, 7, 5, 3)),
+    Case(GlobalMaxPool2d(), (1, 1, 1, 1)),
+    Case(GlobalMaxPool2d(), (3, 4, 1, 300)),
+    Case(GlobalMaxPool2d(), (2, 5, 6, 4), "ties"),
+    Case(GlobalMaxPool2d(), (2, 6, 5, 4), "special"),
+    Case(GlobalMaxPool2d(), (1, 3, 4, 2), "-inf"),
+    Case(GlobalMaxPool2d(), (4, 40, 41, 17), "ties"),  # an int32 argmax
+]
 BATCH_NORM = [
     Case(BatchNorm(), (4, 5, 6, 3)),
     Case(BatchNorm(), (3, 1)),
@@ -341,6 +357,47 @@ BATCH_NORM = [
     Case(BatchNorm(activation="relu", pool=MaxPool2d(2)), (3, 32, 30, 24)),
     Case(BatchNorm(activation="relu", pool=MaxPool2d(3, stride=2, padding=1)), (3, 33, 31, 20)),
 ]
+GROUP_NORM = [
+    Case(LayerNorm(), (4, 17)),
+    Case(LayerNorm(eps=1.0), (1, 2)),
+    Case(LayerNorm(), (3, 1, 1, 5)),
+    Case(LayerNorm(), (2, 5, 3, 7)),
+    Case(LayerNorm(eps=1e-3), (3, 7, 4, 1)),
+    Case(LayerNorm(affine=False), (2, 4, 6, 3)),
+    Case(LayerNorm(affine=False), (5, 33)),
+    Case(LayerNorm(), (6, 64), "offset"),
+    Case(LayerNorm(), (3, 5, 4, 3), "tiny spread"),
+    Case(LayerNorm(), (4, 9), "bad sample"),
+    Case(LayerNorm(), (3, 40), "infinite sample"),
+    Case(LayerNorm(), (64, 1030)),  # columns and samples in pieces
+    Case(LayerNorm(), (1500, 67)),
+    Case(LayerNorm(), (2, 33, 31, 40), "offset"),
+    Case(GroupNorm(2), (3, 5, 4, 6)),
+    Case(GroupNorm(1), (2, 3, 7, 5)),
+    Case(GroupNorm(5), (2, 6, 5, 5)),  # as many groups as channels
+    Case(GroupNorm(3, affine=False), (2, 3, 2, 51)),
+    Case(GroupNorm(1, affine=False), (2, 5, 3, 4)),
+    Case(GroupNorm(4, eps=1e-3), (1, 7, 9, 12)),
+    Case(GroupNorm(2), (2, 1, 1, 34)),
+    Case(GroupNorm(3), (5, 12)),
+    Case(GroupNorm(17, eps=1.0), (3, 34), "offset"),
+    Case(GroupNorm(2), (2, 1, 3, 2)),
+    Case(GroupNorm(2), (4, 5, 6, 4), "offset"),
+    Case(GroupNorm(2), (2, 9, 8, 6), "tiny spread"),
+    Case(GroupNorm(2), (3, 4, 5, 4), "bad sample"),
+    Case(GroupNorm(2), (3, 4, 5, 4), "infinite sample"),
+    Case(GroupNorm(4), (3, 3, 2, 300)),
+    Case(GroupNorm(8), (40, 9, 11, 24)),  # several samples per chunk
+    Case(GroupNorm(3), (2, 67, 64, 18), "offset"),  # samples that all threads share
+    Case(InstanceNorm(), (2, 5, 4, 3)),
+    Case(InstanceNorm(eps=1.0), (1, 1, 2, 1)),
+    Case(InstanceNorm(affine=True), (3, 4, 3, 17)),
+    Case(InstanceNorm(eps=1e-3, affine=True), (1, 6, 7, 33)),
+    Case(InstanceNorm(), (4, 5, 6, 3), "offset"),
+    Case(InstanceNorm(affine=True), (3, 3, 5, 4), "bad sample"),
+    Case(InstanceNorm(), (36, 13, 15, 16)),
+    Case(InstanceNorm(affine=True), (1, 130, 129, 8)),
+]
 ELEMENTWISE = [
     Case(ReLU(), (2, 5, 3, 7)),
     Case(ReLU(), (1, 1)),
@@ -370,6 +427,15 @@ ELEMENTWISE = [
     Case(Dropout(0.3), (4, 9), seed=2**32 + 5),
     Case(Dropout(0.5), (2, 2, 3, 3), seed=2**62 + 12345),
     Case(Dropout(0.3), (4, 63, 61, 9)),
+    Case(Dropout2d(), (3, 5, 4, 7)),
+    Case(Dropout2d(0.0), (2, 3, 2, 5), "special"),
+    Case(Dropout2d(0.3), (1, 1, 1, 1), steps=3),
+    Case(Dropout2d(0.3), (5, 3, 2, 17), steps=2),
+    Case(Dropout2d(0.3), (7, 9)),
+    Case(Dropout2d(1.0), (2, 3, 2, 5), "special"),
+    Case(Dropout2d(0.5), (4, 3, 2, 6), "special"),  # dropped is zero, whatever it was
+    Case(Dropout2d(0.5, training=False), (2, 3, 4, 5), "special"),
+    Case(Dropout2d(0.5), (3, 37, 41, 24), seed=2**62 + 12345),
 ]
 LOSS = [
     Case(CrossEntropy(), (8, 10)),
@@ -417,7 +483,18 @@ OPTIMIZER = [
     Case(AdamW(0.01), (37,), "-inf", steps=2),
     Case(AdamW(0.01, weight_decay=0.2), (150_001,), steps=2),
 ]
-CASES = [*CONV, *LINEAR, *MAX_POOL, *AVG_POOL, *BATCH_NORM, *ELEMENTWISE, *LOSS, *OPTIMIZER]
+CASES = [
+    *CONV,
+    *LINEAR,
+    *MAX_POOL,
+    *AVG_POOL,
+    *GLOBAL_MAX_POOL,
+    *BATCH_NORM,
+    *GROUP_NORM,
+    *ELEMENTWISE,
+    *LOSS,
+    *OPTIMIZER,
+]
 
 EXACT = {"float32": 0.0, "float64": 0.0}
 TOLERANCE = {
@@ -426,11 +503,16 @@ TOLERANCE = {
     MaxPool2d: {"float32": 2e-7, "float64": 5e-16},  # backward adds where windows overlap
     AvgPool2d: {"float32": 3e-7, "float64": 5e-16},
     GlobalAvgPool2d: {"float32": 1e-7, "float64": 2e-15},
+    GlobalMaxPool2d: EXACT,
     BatchNorm: {"float32": 1e-6, "float64": 5e-15},
+    LayerNorm: {"float32": 1e-6, "float64": 5e-15},
+    GroupNorm: {"float32": 1e-6, "float64": 5e-15},
+    InstanceNorm: {"float32": 1e-6, "float64": 5e-15},
     ReLU: EXACT,
     Add: EXACT,
     Flatten: EXACT,
     Dropout: {"float32": 2e-7, "float64": 5e-16},  # the scale is rounded, and the product
+    Dropout2d: {"float32": 2e-7, "float64": 5e-16},
     CrossEntropy: {"float32": 1e-6, "float64": 2e-15},
     Accuracy: EXACT,
     SGD: {"float32": 2e-7, "float64": 5e-16},

@@ -2,16 +2,16 @@
 
 from ..ops.activation import ReLU
 from ..ops.conv import Conv2d
-from ..ops.dropout import Dropout
+from ..ops.dropout import Dropout, Dropout2d
 from ..ops.linear import Linear
 from ..ops.loss import CrossEntropy
 from ..ops.merge import Add
 from ..ops.metric import Accuracy
-from ..ops.norm import BatchNorm
+from ..ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from ..ops.optimizer import SGD, Adam, AdamW
-from ..ops.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from ..ops.pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
 from ..ops.reshape import Flatten
-from . import activation, conv, device, dropout, linear, loss, merge, metric, norm, optimizer, pool, reshape
+from . import activation, conv, device, dropout, group_norm, linear, loss, merge, metric, norm, optimizer, pool, reshape
 
 __all__ = ["KERNELS", "PREPARE", "SCRATCH", "device"]
 
@@ -21,10 +21,15 @@ KERNELS = {
     MaxPool2d: (pool.max_pool2d, pool.max_pool2d_backward),
     AvgPool2d: (pool.avg_pool2d, pool.avg_pool2d_backward),
     GlobalAvgPool2d: (pool.global_avg_pool2d, pool.global_avg_pool2d_backward),
+    GlobalMaxPool2d: (pool.global_max_pool2d, pool.global_max_pool2d_backward),
     BatchNorm: (norm.batch_norm, norm.batch_norm_backward),
+    LayerNorm: (group_norm.group_norm, group_norm.group_norm_backward),
+    GroupNorm: (group_norm.group_norm, group_norm.group_norm_backward),
+    InstanceNorm: (group_norm.group_norm, group_norm.group_norm_backward),
     ReLU: (activation.relu, activation.relu_backward),
     Flatten: (reshape.flatten, reshape.flatten_backward),
     Dropout: (dropout.dropout, dropout.dropout_backward),
+    Dropout2d: (dropout.dropout2d, dropout.dropout2d_backward),
     Add: (merge.add, merge.add_backward),
     CrossEntropy: (loss.cross_entropy, loss.cross_entropy_backward),
     Accuracy: (metric.accuracy, None),
@@ -36,6 +41,10 @@ SCRATCH = {
     Conv2d: (conv.forward_scratch, conv.backward_scratch),
     Linear: (linear.forward_scratch, linear.backward_scratch),
     BatchNorm: (norm.forward_scratch, norm.backward_scratch),
+    LayerNorm: (group_norm.forward_scratch, group_norm.backward_scratch),
+    GroupNorm: (group_norm.forward_scratch, group_norm.backward_scratch),
+    InstanceNorm: (group_norm.forward_scratch, group_norm.backward_scratch),
+    Dropout2d: (dropout.scratch, dropout.scratch),
     CrossEntropy: (loss.forward_scratch, None),
     SGD: (optimizer.scratch, None),
     Adam: (optimizer.scratch, None),

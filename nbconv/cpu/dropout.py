@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import prange, uint64
 
+from ..ops.base import Buffer
 from .chunks import GRAIN, build, chunk_count, chunk_range, flat
 from .compile import helper, kernel
 
@@ -62,3 +64,38 @@ def dropout(op, x, rng, *, out):
 
 def dropout_backward(op, dy, rng, *, dx):
     return dropout(op, dy, rng, out=dx)
+
+
+@kernel
+def _scale_channels(x, factors, out):
+    """Scale all pixels of each image (N, P, C) by channel; a factor of zero makes zero of anything."""
+    images, pixels, channels = x.shape
+    zero, share = x.dtype.type(0), max(1, GRAIN // channels)
+    pieces = chunk_count(pixels, share)
+    for task in prange(images * pieces):
+        n, piece = task // pieces, task % pieces
+        for pixel in chunk_range(piece, pixels, share):
+            for c in range(uint64(channels)):
+                factor = factors[n, c]
+                out[n, pixel, c] = x[n, pixel, c] * factor if factor > 0 else zero
+
+
+def dropout2d(op, x, rng, *, out, scratch):
+    factors, (n, channels) = scratch["factors"], (len(x), x.shape[-1])
+    draw = dropout(op, np.ones((n, channels), x.dtype), rng, out=factors)
+    call, x, out = build(_scale_channels, 2 * x.size), x.reshape(n, -1, channels), out.reshape(n, -1, channels)
+
+    def run():
+        draw()
+        call(x, factors, out)
+
+    return run
+
+
+def dropout2d_backward(op, dy, rng, *, dx, scratch):
+    return dropout2d(op, dy, rng, out=dx, scratch=scratch)
+
+
+def scratch(op, dtype, x):
+    """What each channel of each image is multiplied by."""
+    return {"factors": Buffer((x[0], x[-1]), dtype)}

@@ -46,29 +46,29 @@ LEAST = 4096
 
 
 @kernel
-def _sum_moments(x, piece, block, channels, pivots, sums):
+def sum_moments(x, piece, block, channels, pivots, sums):
     """Sums over each piece, by channel: of the distances from the channel's pivot, and of their squares."""
-    _choose_pivots(x, block, channels, pivots, sums[0, 0], sums[0, 1])
+    first = min(x.size, max(1, STRETCH // pivots.size) * pivots.size)
+    choose_pivots(x, 0, first, block, channels, pivots, sums[0, 0], sums[0, 1])
     for p in prange(len(sums)):
         start = p * piece
-        _sum_piece(x, start, min(piece, x.size - start), block, channels, pivots, sums[p, 0], sums[p, 1])
+        sum_piece(x, start, min(piece, x.size - start), block, channels, pivots, sums[p, 0], sums[p, 1])
 
 
 @helper
-def _choose_pivots(x, block, channels, pivots, totals, squares):
-    """Take the mean of the first numbers of each channel for its pivot, or zero where that is not finite."""
-    width = pivots.size
-    for c in range(width):
+def choose_pivots(x, start, size, block, channels, pivots, totals, squares):
+    """Take the mean of ``size`` numbers from ``start`` for the pivots, by channel, or zero where it is not finite."""
+    for c in range(pivots.size):
         pivots[c] = 0
-    size = min(x.size, max(1, STRETCH // width) * width)
-    _sum_piece(x, 0, size, block, channels, pivots, totals, squares)
-    for c in range(width):
-        mean = totals[c % channels] * channels / size
-        pivots[c] = mean if _is_finite(mean) else 0
+    sum_piece(x, start, size, block, channels, pivots, totals, squares)
+    for c in range(channels):
+        mean = totals[c] * channels / size
+        pivots[c] = mean if is_finite(mean) else 0
+    repeat_pixel((pivots,), channels)
 
 
 @helper
-def _sum_piece(x, start, size, block, channels, pivots, totals, squares):
+def sum_piece(x, start, size, block, channels, pivots, totals, squares):
     """The sums over ``size`` numbers from ``start``, where a pixel begins."""
     width = pivots.size
     for c in range(width):
@@ -83,7 +83,7 @@ def _sum_piece(x, start, size, block, channels, pivots, totals, squares):
 
 
 @kernel
-def _sum_gradients(dy, x, out, relu, piece, block, mean, centre, sums):
+def sum_gradients(dy, x, out, relu, piece, block, mean, centre, sums):
     """Sums over each piece, by channel: of dy, and of dy * (x - centre); dy counts where the ReLU let it pass."""
     channels = mean.size
     for c in range(centre.size):
@@ -103,7 +103,7 @@ def _sum_gradients(dy, x, out, relu, piece, block, mean, centre, sums):
 
 
 @kernel
-def _normalize(x, piece, block, maps, relu, out):
+def map_pieces(x, piece, block, maps, relu, out):
     for p in prange((x.size + piece - 1) // piece):
         size = min(piece, x.size - p * piece)
         map_stretches(x, p * piece, size, block, maps, relu, out)
@@ -131,7 +131,7 @@ def _normalize_and_pool(x, pool, images, lanes, maps, relu, out, argmax, winners
 
 
 @kernel
-def _input_gradient(dy, x, out, relu, follows_x, piece, block, maps, dx):
+def input_gradient(dy, x, out, relu, follows_x, piece, block, maps, dx):
     for p in prange((dx.size + piece - 1) // piece):
         width, start = maps[0].size, p * piece
         size = min(piece, dx.size - start)
@@ -143,7 +143,7 @@ def _input_gradient(dy, x, out, relu, follows_x, piece, block, maps, dx):
 
 
 @helper
-def _is_finite(value):
+def is_finite(value):
     """Not ``np.isfinite``, which subtracts the value from itself: where sums may be regrouped, that is always zero."""
     return abs(value) < np.inf
 
@@ -151,7 +151,7 @@ def _is_finite(value):
 @sequential
 def _settle(sums, pivots, n, momentum, running_mean, running_var, mean, variance):
     """Mean and (biased) variance of each channel from the sums over pieces; the running values move towards them."""
-    _total(sums, mean, variance)
+    total_of_pieces(sums, mean, variance)
     for c in range(mean.size):
         offset = mean[c] / n
         spread = variance[c] / n - offset * offset
@@ -161,7 +161,7 @@ def _settle(sums, pivots, n, momentum, running_mean, running_var, mean, variance
 
 
 @helper
-def _total(sums, first, second):
+def total_of_pieces(sums, first, second):
     """Add up the sums over pieces, in order."""
     for c in range(first.size):
         first[c], second[c] = 0, 0
@@ -178,7 +178,7 @@ def _learn(mean, variance, n, momentum, running_mean, running_var):
     for c in range(mean.size):
         new_mean = number((1 - momentum) * running_mean[c] + momentum * mean[c])
         new_var = number((1 - momentum) * running_var[c] + momentum * variance[c] * n / (n - 1))
-        if _is_finite(new_mean) and _is_finite(new_var):
+        if is_finite(new_mean) and is_finite(new_var):
             running_mean[c], running_var[c] = new_mean, new_var
 
 
@@ -198,7 +198,7 @@ def _forward_map(mean, variance, eps, weight, bias, inv_std, maps):
         centre[c] = mean[c]
         scale[c] = inv_std[c] * weight[c]
         shift[c] = bias[c] - (mean[c] - centre[c]) * inv_std[c] * weight[c]
-    _repeat(maps, mean.size)
+    repeat_pixel(maps, mean.size)
 
 
 @sequential
@@ -206,7 +206,7 @@ def _backward_map(sums, mean, inv_std, weight, n, totals, maps, dweight, dbias):
     """dx = dy * scale + (x - centre) * slope + shift: the batch's mean and variance depend on x too."""
     centre, scale, slope, shift = maps
     total, product = totals
-    _total(sums, total, product)
+    total_of_pieces(sums, total, product)
     for c in range(mean.size):
         product[c] -= total[c] * (mean[c] - centre[c])
         dweight[c], dbias[c] = product[c] * inv_std[c], total[c]
@@ -215,20 +215,21 @@ def _backward_map(sums, mean, inv_std, weight, n, totals, maps, dweight, dbias):
         scale[c] = factor
         slope[c] = -along * factor
         shift[c] = ((mean[c] - centre[c]) * along - total[c] / n) * factor
-    _repeat((scale, slope, shift), mean.size)
+    repeat_pixel((scale, slope, shift), mean.size)
 
 
 @helper
-def _repeat(maps, channels):
+def repeat_pixel(maps, channels):
     """Repeat what the first pixel of a line has for the others."""
     for line in maps:
-        for c in range(channels, line.size):
-            line[c] = line[c - channels]
+        for start in range(channels, line.size, channels):
+            for c in range(channels):
+                line[start + c] = line[c]
 
 
 def batch_norm(op, x, weight, bias, running_mean, running_var, *, out, mean, inv_std, argmax, winners, scratch):
     measure = _bind_measure(op, x, running_mean, running_var, mean, scratch)
-    weight, bias = _or_constant(weight, 1, x), _or_constant(bias, 0, x)
+    weight, bias = or_constant(weight, 1, x), or_constant(bias, 0, x)
     variance, maps, eps = scratch["variance"], tuple(scratch["maps"]), float(op.eps)
     apply = _bind_map(op, x, maps, out, argmax, winners)
 
@@ -244,7 +245,11 @@ def _bind_map(op, x, maps, out, argmax, winners):
     """Return the call that computes the output from x and the maps, pooled where a pool is fused."""
     relu = op.activation == "relu"
     if not op.pool:
-        normalize, piece, block = build(_normalize, 2 * x.size), _piece(x.size, maps[0].size), block_columns(x.dtype)
+        normalize, piece, block = (
+            build(map_pieces, 2 * x.size),
+            piece_size(x.size, maps[0].size),
+            block_columns(x.dtype),
+        )
         x, out = flat(x), flat(out)
         return lambda: normalize(x, piece, block, maps, relu, out)
     call, record = build(_normalize_and_pool, 4 * x.size), pool_record(op.pool, x.shape)
@@ -257,9 +262,9 @@ def _bind_measure(op, x, running_mean, running_var, mean, scratch):
     variance = scratch["variance"]
     if not op.training:
         return lambda: _recall(running_mean, running_var, mean, variance)
-    call, n, momentum = build(_sum_moments, 2 * x.size), x.size // x.shape[-1], float(op.momentum)
+    call, n, momentum = build(sum_moments, 2 * x.size), x.size // x.shape[-1], float(op.momentum)
     sums, pivots, block = scratch["sums"], scratch["pivots"], block_columns(x.dtype)
-    channels, piece, x = x.shape[-1], _piece(x.size, pivots.size), flat(x)
+    channels, piece, x = x.shape[-1], piece_size(x.size, pivots.size), flat(x)
 
     def measure():
         call(x, piece, block, channels, pivots, sums)
@@ -272,9 +277,13 @@ def batch_norm_backward(op, dy, x, weight, out, mean, inv_std, argmax, winners, 
     channels, n, relu = x.shape[-1], x.size // x.shape[-1], op.activation == "relu"
     dweight, dbias = (np.empty(channels, x.dtype) if gradient is None else gradient for gradient in (dweight, dbias))
     maps, totals, sums = tuple(scratch["maps"]), tuple(scratch["totals"]), scratch["sums"]
-    seen, weight = winners if op.pool else x, _or_constant(weight, 1, x)
+    seen, weight = winners if op.pool else x, or_constant(weight, 1, x)
     gate = out if relu else dy  # an array that is not looked at
-    add_up, piece, block = build(_sum_gradients, 3 * seen.size), _piece(seen.size, maps[0].size), block_columns(x.dtype)
+    add_up, piece, block = (
+        build(sum_gradients, 3 * seen.size),
+        piece_size(seen.size, maps[0].size),
+        block_columns(x.dtype),
+    )
     operands = flat(dy), flat(seen), flat(gate), relu, piece, block, mean, maps[0], sums
 
     def sum_up():
@@ -297,33 +306,33 @@ def _bind_input_gradient(op, dy, x, gate, argmax, maps, dx):
     if op.pool:
         seen, below = (x, (centre, slope, shift)) if op.training else (None, None)
         return bind_return(op.pool, relu, dy, gate, argmax, scale, seen, below, dx)
-    call, piece, block = build(_input_gradient, 3 * x.size), _piece(x.size, centre.size), block_columns(x.dtype)
+    call, piece, block = build(input_gradient, 3 * x.size), piece_size(x.size, centre.size), block_columns(x.dtype)
     operands = flat(dy), flat(x), flat(gate), relu, op.training, piece, block, maps, flat(dx)
     return lambda: call(*operands)
 
 
 def forward_scratch(op, dtype, x):
     width = line_width(x[-1], dtype)
-    sums = {"pivots": Buffer((width,), "float64"), "sums": _sums(prod(x), width)} if op.training else {}
+    sums = {"pivots": Buffer((width,), "float64"), "sums": sum_buffer(prod(x), width)} if op.training else {}
     return {"variance": Buffer((x[-1],), "float64"), "maps": Buffer((3, width), dtype), **sums}
 
 
 def backward_scratch(op, dtype, x):
     width = line_width(x[-1], dtype)
-    sums = {"totals": Buffer((2, x[-1]), "float64"), "sums": _sums(prod(op.out_shape(x)), width)}
+    sums = {"totals": Buffer((2, x[-1]), "float64"), "sums": sum_buffer(prod(op.out_shape(x)), width)}
     return {"maps": Buffer((4, width), dtype), **sums}
 
 
-def _piece(size, width):
+def piece_size(size, width):
     """Return the numbers of a piece: whole lines."""
     return -(-max(LEAST, size // PIECES) // width) * width
 
 
-def _sums(size, width):
+def sum_buffer(size, width):
     """Two sums for each piece and column."""
-    return Buffer((-(-size // _piece(size, width)), 2, width), "float64")
+    return Buffer((-(-size // piece_size(size, width)), 2, width), "float64")
 
 
-def _or_constant(param, value, x):
+def or_constant(param, value, x):
     """The parameter, or what stands for it in an op that has none."""
     return np.full(x.shape[-1], value, x.dtype) if param is None else param

@@ -154,6 +154,19 @@ def global_avg_pool2d_backward(op, dy, *, dx):
     return run
 
 
+def global_max_pool2d(op, x, *, out, argmax):
+    return max_pool2d(op.as_window(x.shape), x, out=_as_images(out), argmax=_as_images(argmax))
+
+
+def global_max_pool2d_backward(op, dy, argmax, *, dx):
+    return max_pool2d_backward(op.as_window(dx.shape), _as_images(dy), _as_images(argmax), dx=dx)
+
+
+def _as_images(features):
+    """View (N, C) as (N, 1, 1, C)."""
+    return features[:, None, None, :]
+
+
 def _pixels(x):
     """View (N, H, W, C) as (N, H * W, C)."""
     n, height, width, channels = x.shape

@@ -49,9 +49,10 @@ class Parameters:
             if isinstance(node.op, Source):
                 continue
             inputs = [shapes[i] for i in node.inputs]
-            params.update({(node.name, n): s for n, s in node.op.param_shapes(*inputs).items()})
+            own = node.op.param_shapes(*inputs)
+            params.update({(node.name, n): s for n, s in own.items()})
             state.update({(node.name, n): s for n, s in node.op.state_shapes(*inputs).items()})
-            self.axes.update({(node.name, n): axes for n, axes in node.op.canonical_axes.items()})
+            self.axes.update({(node.name, n): node.op.axes_outside(n, len(s)) for n, s in own.items()})
         self.params = Arena(params, device, dtype)
         self.grads = Arena(params, device, dtype)
         self.state = Arena(state, device, dtype)

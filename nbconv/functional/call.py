@@ -76,12 +76,12 @@ class Call:
 
     def _inside(self, name: str, array: np.ndarray) -> np.ndarray:
         if name in self.op.canonical_axes:
-            return array.transpose(np.argsort(self.op.canonical_axes[name]))
+            return array.transpose(np.argsort(self.op.axes_outside(name, array.ndim)))
         return channels_last(array, self.data_format) if name in self.op.inputs else array
 
     def _canonical(self, name: str, array: np.ndarray) -> np.ndarray:
         if name in self.op.canonical_axes:
-            return np.ascontiguousarray(array.transpose(self.op.canonical_axes[name]))
+            return np.ascontiguousarray(array.transpose(self.op.axes_outside(name, array.ndim)))
         return self._outside(array)
 
     def _outside(self, array: np.ndarray) -> np.ndarray:
@@ -105,8 +105,7 @@ def _dtype(arrays: Mapping[str, np.ndarray]) -> str:
 def _check_shapes(op: Op, wanted: Mapping, given: Mapping[str, np.ndarray]) -> None:
     for name, shape in wanted.items():
         if given[name].shape != shape:
-            axes = op.canonical_axes.get(name, range(len(shape)))
-            got, need = ([s[a] for a in axes] for s in (given[name].shape, shape))
+            got, need = ([s[a] for a in op.axes_outside(name, len(s))] for s in (given[name].shape, shape))
             raise ShapeError(f"{name} has shape {tuple(got)}, but {op!r} on this input needs {tuple(need)}")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..data.layout import channels_last
 from ..errors import DataError, OptionError
-from ..ops.norm import BatchNorm
+from ..ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from ..ops.options import flag
 from .call import Call, host_array
 
@@ -57,12 +57,60 @@ def batch_norm_backward(
     return _norm(x, running_mean, running_var, weight, bias, training, momentum, eps, device, data_format).backward(dy)
 
 
-def _norm(x, running_mean, running_var, weight, bias, training, momentum, eps, device, data_format) -> Call:
+def layer_norm(x, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
+    """Normalise each sample over all its values; (N, D) with (D,), or (N, C, H, W) with weight and bias (C, H, W).
+
+    The weights' order of axes does not depend on ``data_format``. See ``nbconv.LayerNorm``.
+    """
+    op = LayerNorm(eps, _is_affine(weight, bias))
+    return Call(op, device, data_format, x=x, weight=weight, bias=bias).forward()
+
+
+def layer_norm_backward(dy, x, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
+    """Return (dx, dweight, dbias) of ``layer_norm``; the last two are ``None`` without weight and bias."""
+    op = LayerNorm(eps, _is_affine(weight, bias))
+    return Call(op, device, data_format, x=x, weight=weight, bias=bias).backward(dy)
+
+
+def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
+    """Normalise groups of channels of each sample: (N, C, H, W) or (N, C), with weight and bias (C,).
+
+    See ``nbconv.GroupNorm``.
+    """
+    op = GroupNorm(num_groups, eps, _is_affine(weight, bias))
+    return Call(op, device, data_format, x=x, weight=weight, bias=bias).forward()
+
+
+def group_norm_backward(dy, x, num_groups, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
+    """Return (dx, dweight, dbias) of ``group_norm``; the last two are ``None`` without weight and bias."""
+    op = GroupNorm(num_groups, eps, _is_affine(weight, bias))
+    return Call(op, device, data_format, x=x, weight=weight, bias=bias).backward(dy)
+
+
+def instance_norm(x, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
+    """Normalise each channel of each image: (N, C, H, W), with weight and bias (C,). See ``nbconv.InstanceNorm``."""
+    op = InstanceNorm(eps, _is_affine(weight, bias))
+    return Call(op, device, data_format, x=x, weight=weight, bias=bias).forward()
+
+
+def instance_norm_backward(dy, x, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
+    """Return (dx, dweight, dbias) of ``instance_norm``; the last two are ``None`` without weight and bias."""
+    op = InstanceNorm(eps, _is_affine(weight, bias))
+    return Call(op, device, data_format, x=x, weight=weight, bias=bias).backward(dy)
+
+
+def _is_affine(weight, bias) -> bool:
+    """Whether there is a scale and a shift; raise ``OptionError`` where there is only one of them."""
     if (weight is None) != (bias is None):
         raise OptionError("weight and bias come together: pass both or neither")
+    return weight is not None
+
+
+def _norm(x, running_mean, running_var, weight, bias, training, momentum, eps, device, data_format) -> Call:
+    affine = _is_affine(weight, bias)
     if (running_mean is None) != (running_var is None):
         raise OptionError("running_mean and running_var come together: pass both or neither")
-    op = BatchNorm(eps, momentum, affine=weight is not None, training=training)
+    op = BatchNorm(eps, momentum, affine=affine, training=training)
     if running_mean is None:
         if not op.training:
             raise OptionError("with training=False, running_mean and running_var are needed: pass both, of shape (C,)")

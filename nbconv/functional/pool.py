@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..ops.pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from ..ops.pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
 from .call import Call
 
 
@@ -59,3 +59,13 @@ def global_avg_pool2d(x, device="cpu", data_format="NCHW"):
 def global_avg_pool2d_backward(dy, x, device="cpu", data_format="NCHW"):
     """Return dx of ``global_avg_pool2d``."""
     return Call(GlobalAvgPool2d(), device, data_format, x=x).backward(dy)
+
+
+def global_max_pool2d(x, device="cpu", data_format="NCHW"):
+    """Take the maximum of each channel: (N, C, H, W) gives (N, C)."""
+    return Call(GlobalMaxPool2d(), device, data_format, x=x).forward()
+
+
+def global_max_pool2d_backward(dy, x, device="cpu", data_format="NCHW"):
+    """Return dx of ``global_max_pool2d``: each channel's gradient goes to its winner."""
+    return Call(GlobalMaxPool2d(), device, data_format, x=x).backward(dy)

@@ -55,7 +55,15 @@ class Op:
     starts_at_one: ClassVar[tuple[str, ...]] = ()
     """Parameters and state whose initial value is 1; others start at 0, a ``weight`` by the layer's ``init``."""
     canonical_axes: ClassVar[dict[str, tuple[int, ...]]] = {}
-    """Axes that take a parameter from the layout inside to PyTorch's: ``np.transpose(weight, axes)``."""
+    """Axes that take a parameter from the layout inside to PyTorch's: ``np.transpose(weight, axes)``.
+
+    A parameter with another number of axes has the same layout everywhere.
+    """
+
+    def axes_outside(self, name: str, ndim: int) -> tuple[int, ...]:
+        """The axes that take a parameter of ``ndim`` axes from the layout inside to PyTorch's."""
+        axes = self.canonical_axes.get(name, ())
+        return axes if len(axes) == ndim else tuple(range(ndim))
 
     def out_shape(self, *shapes: Shape) -> Shape:
         """The shape of the output; raises ``ShapeError`` where the inputs do not fit."""

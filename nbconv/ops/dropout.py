@@ -67,3 +67,31 @@ class Dropout(Layer):
 
     def elements_moved(self, x: Shape) -> int:
         return 2 * prod(x)
+
+
+@dataclass(frozen=True, repr=False)
+class Dropout2d(Dropout):
+    """In training, set whole channels of each image to zero with probability ``p`` and scale the others by 1 / (1 - p).
+
+    ``Dropout2d(0.2)`` maps (N, C, H, W) to (N, C, H, W): one draw for each of the N * C planes. On features (N, C) each
+    value is a channel, and this is ``Dropout``. It does nothing at inference. ``SpatialDropout2d`` is another name.
+
+    Parameters
+    ----------
+    p : float
+        Probability of dropping a channel of an image, from 0 to 1.
+    training
+        Set by the engine: whether anything is dropped.
+
+    Raises
+    ------
+    OptionError
+        If ``p`` is not between 0 and 1.
+
+    Notes
+    -----
+    Tompson et al., "Efficient object localization using convolutional networks" (2015). The mask is that of ``Dropout``
+    on an array (N, C): ``index`` is image * C + channel.
+    """
+
+    uses_scratch: ClassVar = True

@@ -1,4 +1,4 @@
-"""Normalisation: what it is and which shapes it makes. Kernels: ``<device>/norm.py``."""
+"""Normalisation: what it is and which shapes it makes. Kernels: ``<device>/norm.py``, ``<device>/group_norm.py``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import ClassVar
 from ..errors import OptionError, ShapeError
 from .base import Buffer, Layer, Shape
 from .conv import ACTIVATIONS
-from .options import flag, number, settle
+from .options import flag, integer, number, settle
 from .pool import MaxPool2d
-from .shapes import samples
+from .shapes import image, samples
 
 
 @dataclass(frozen=True, repr=False)
@@ -107,3 +107,176 @@ class BatchNorm(Layer):
 
     def elements_moved(self, x: Shape) -> int:
         return prod(x) * (2 if self.training else 1) + prod(self.out_shape(x))
+
+
+class _GroupNorm(Layer):
+    """What layer, group and instance norm share: statistics of each sample by itself, over groups of its channels."""
+
+    eps: float
+    affine: bool
+
+    params: ClassVar = ("weight", "bias")
+    saved: ClassVar = ("mean", "inv_std")
+    backward_reads: ClassVar = ("x", "weight", "mean", "inv_std")
+    starts_at_one: ClassVar = ("weight",)
+    uses_scratch: ClassVar = True
+    MEND: ClassVar[str]
+    """What to do about groups of a single value."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        settle(self, eps=number(self.eps, "eps", above=0), affine=flag(self.affine, "affine"))
+
+    def groups(self, x: Shape) -> int:
+        """Into how many groups the channels are divided; each has a mean and a variance over its pixels."""
+        raise TypeError(f"{type(self).__name__} does not define groups")
+
+    def out_shape(self, x: Shape) -> Shape:
+        if prod(x[1:]) == self.groups(x):
+            raise ShapeError(
+                f"{type(self).__name__} would normalise single values, which makes zeros of them, on samples of shape "
+                f"{tuple(x[1:])} (channels last); {self.MEND}"
+            )
+        return x
+
+    def param_shapes(self, x: Shape) -> dict[str, Shape]:
+        return {"weight": (x[-1],), "bias": (x[-1],)} if self.affine else {}
+
+    def saved_shapes(self, x: Shape) -> dict[str, Buffer]:
+        """The mean and 1 / sqrt(variance + eps) of each group of each sample, in float64."""
+        statistics = Buffer((x[0], self.groups(x)), "float64")
+        return {"mean": statistics, "inv_std": statistics}
+
+    def reads_in_backward(self):
+        return self.backward_reads if self.affine else ("x", "mean", "inv_std")
+
+    def flops(self, x: Shape) -> int:
+        """Two for the mean, three for the variance, two for scale and shift, per element."""
+        return 7 * prod(x)
+
+    def elements_moved(self, x: Shape) -> int:
+        return 2 * prod(x) + sum(prod(shape) for shape in self.param_shapes(x).values())
+
+
+@dataclass(frozen=True, repr=False)
+class LayerNorm(_GroupNorm):
+    """Give each sample mean 0 and variance 1 over all its values, then a learned scale and shift for each of them.
+
+    ``LayerNorm()`` maps (N, D) to (N, D), with ``weight`` and ``bias`` of shape (D,); and (N, C, H, W) to
+    (N, C, H, W), with ``weight`` and ``bias`` of shape (C, H, W): PyTorch's ``LayerNorm(x.shape[1:])``.
+
+    Parameters
+    ----------
+    eps : float
+        Added to the variance, which is the biased one.
+    affine : bool
+        Whether there is a learned scale (``weight``) and shift (``bias``).
+
+    Raises
+    ------
+    OptionError
+        If an option is out of range.
+    ShapeError
+        When the graph is built on samples of a single value.
+
+    Notes
+    -----
+    Ba, Kiros & Hinton, "Layer normalization" (2016). Training and inference compute the same.
+    """
+
+    eps: float = 1e-5
+    affine: bool = True
+
+    canonical_axes: ClassVar = {"weight": (2, 0, 1), "bias": (2, 0, 1)}
+    MEND: ClassVar = "give it more than one feature, or leave it out"
+
+    def groups(self, x: Shape) -> int:
+        samples(x, self)
+        return 1
+
+    def param_shapes(self, x: Shape) -> dict[str, Shape]:
+        """``weight`` and ``bias``: one number for each value of a sample, (D,) or (H, W, C)."""
+        return {"weight": x[1:], "bias": x[1:]} if self.affine else {}
+
+
+@dataclass(frozen=True, repr=False)
+class GroupNorm(_GroupNorm):
+    """Give groups of channels of each sample mean 0 and variance 1, then a learned scale and shift for each channel.
+
+    ``GroupNorm(4)`` maps (N, 16, H, W) to (N, 16, H, W): each image has 4 means, over 4 channels and all pixels. It
+    maps (N, 16) to (N, 16) alike.
+
+    Parameters
+    ----------
+    num_groups : int
+        Into how many groups of channels, next to each other and of equal size, a sample is divided.
+    eps : float
+        Added to the variance, which is the biased one.
+    affine : bool
+        Whether there is a learned scale (``weight``) and shift (``bias``), both of shape (C,).
+
+    Raises
+    ------
+    OptionError
+        If an option is out of range.
+    ShapeError
+        When the graph is built, if ``num_groups`` does not divide the channels or groups have a single value.
+
+    Notes
+    -----
+    Wu & He, "Group normalization" (2018). Training and inference compute the same.
+    """
+
+    num_groups: int
+    eps: float = 1e-5
+    affine: bool = True
+
+    MEND: ClassVar = "use a smaller num_groups"
+
+    def __post_init__(self):
+        settle(self, num_groups=integer(self.num_groups, "num_groups"))
+        super().__post_init__()
+
+    def groups(self, x: Shape) -> int:
+        channels = samples(x, self)[-1]
+        if channels % self.num_groups:
+            divisors = ", ".join(str(n) for n in range(1, channels + 1) if channels % n == 0)
+            raise ShapeError(
+                f"GroupNorm cannot divide {channels} channels into num_groups={self.num_groups} equal groups; use a "
+                f"num_groups that divides {channels} ({divisors}), or another number of channels"
+            )
+        return self.num_groups
+
+
+@dataclass(frozen=True, repr=False)
+class InstanceNorm(_GroupNorm):
+    """Give each channel of each image mean 0 and variance 1 over its pixels.
+
+    ``InstanceNorm()`` maps (N, C, H, W) to (N, C, H, W): PyTorch's ``InstanceNorm2d``, without running statistics.
+
+    Parameters
+    ----------
+    eps : float
+        Added to the variance, which is the biased one.
+    affine : bool
+        Whether there is a learned scale (``weight``) and shift (``bias``), both of shape (C,).
+
+    Raises
+    ------
+    OptionError
+        If an option is out of range.
+    ShapeError
+        When the graph is built on something that is no image, or on images of one pixel.
+
+    Notes
+    -----
+    Ulyanov, Vedaldi & Lempitsky, "Instance normalization" (2016). Training and inference compute the same.
+    """
+
+    eps: float = 1e-5
+    affine: bool = False
+
+    MEND: ClassVar = "place it where images have more than one pixel, or use LayerNorm"
+
+    def groups(self, x: Shape) -> int:
+        return image(x, self)[-1]

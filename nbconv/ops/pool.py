@@ -167,3 +167,36 @@ class GlobalAvgPool2d(Layer):
 
     def elements_moved(self, x: Shape) -> int:
         return prod(x) + prod(self.out_shape(x))
+
+
+@dataclass(frozen=True, repr=False)
+class GlobalMaxPool2d(Layer):
+    """Take the maximum of each channel over the whole image.
+
+    ``GlobalMaxPool2d()`` maps (N, C, 7, 7) to (N, C). As in ``MaxPool2d`` whose window is the image, the first of equal
+    values in scan order wins, and its pixel alone gets the gradient; NaN wins over numbers. Raises ``ShapeError`` when
+    the graph is built on something that is no image.
+    """
+
+    saved: ClassVar = ("argmax",)
+    backward_reads: ClassVar = ("argmax",)
+
+    @staticmethod
+    def as_window(x: Shape) -> MaxPool2d:
+        """The max-pool that does the same, but for an output (N, C, 1, 1)."""
+        return MaxPool2d(x[1:3])
+
+    def out_shape(self, x: Shape) -> Shape:
+        n, _, _, c = image(x, self)
+        return n, c
+
+    def saved_shapes(self, x: Shape) -> dict[str, Buffer]:
+        """The winner of each channel, as its position among the pixels in scan order."""
+        dtype = self.as_window(x).saved_shapes(x)["argmax"].dtype
+        return {"argmax": Buffer(self.out_shape(x), dtype)}
+
+    def flops(self, x: Shape) -> int:
+        return prod(x)
+
+    def elements_moved(self, x: Shape) -> int:
+        return prod(x) + prod(self.out_shape(x))

@@ -46,3 +46,15 @@ def dropout_backward(op, dy, rng, *, dx):
         dx[...] = np.where(kept(op, dy.shape, rng), dy * op.scale, 0)
 
     return run
+
+
+def dropout2d(op, x, rng, *, out, scratch):
+    def run():
+        channels = kept(op, (len(x), x.shape[-1]), rng)
+        out[...] = np.where(np.expand_dims(channels, tuple(range(1, x.ndim - 1))), x * op.scale, 0)
+
+    return run
+
+
+def dropout2d_backward(op, dy, rng, *, dx, scratch):
+    return dropout2d(op, dy, rng, out=dx, scratch=scratch)

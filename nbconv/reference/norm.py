@@ -10,8 +10,8 @@ def batch_norm(op, x, weight, bias, running_mean, running_var, *, out, mean, inv
     def run():
         if op.training:
             n = x.size // x.shape[-1]
-            mean[...] = _sums(x) / n
-            variance = _sums((x - mean) ** 2) / n
+            mean[...] = channel_sums(x) / n
+            variance = channel_sums((x - mean) ** 2) / n
             _learn(op, running_mean, running_var, mean, variance, n)
         else:
             mean[...], variance = running_mean, running_var.astype(np.float64)
@@ -29,7 +29,7 @@ def batch_norm(op, x, weight, bias, running_mean, running_var, *, out, mean, inv
     return run
 
 
-def _sums(x):
+def channel_sums(x):
     """The sum of each channel. NumPy adds along a contiguous axis in blocks, and any other one by one: less exactly."""
     return np.ascontiguousarray(x.reshape(-1, x.shape[-1]).T, np.float64).sum(axis=1)
 
@@ -53,7 +53,7 @@ def batch_norm_backward(op, dy, x, weight, out, mean, inv_std, argmax, winners, 
             pooled, d = d, np.empty(x.shape)
             max_pool2d_backward(op.pool, pooled, argmax, dx=d)()
         normalized = (x - mean) * inv_std
-        sum_d, sum_d_normalized = _sums(d), _sums(d * normalized)
+        sum_d, sum_d_normalized = channel_sums(d), channel_sums(d * normalized)
         if dweight is not None:
             dweight[...] = sum_d_normalized
         if dbias is not None:

@@ -84,6 +84,32 @@ def global_avg_pool2d_backward(op, dy, *, dx):
     return run
 
 
+def global_max_pool2d(op, x, *, out, argmax):
+    pixels = _pixels(x)
+
+    def run():
+        argmax[...] = pixels.argmax(axis=1)  # the first largest; NaN is larger than any number
+        out[...] = np.take_along_axis(pixels, argmax[:, None].astype(np.int64), axis=1)[:, 0]
+
+    return run
+
+
+def global_max_pool2d_backward(op, dy, argmax, *, dx):
+    pixels = _pixels(dx)
+
+    def run():
+        pixels[...] = 0
+        np.put_along_axis(pixels, argmax[:, None].astype(np.int64), dy[:, None], axis=1)
+
+    return run
+
+
+def _pixels(x):
+    """View (N, H, W, C) as (N, H * W, C)."""
+    n, height, width, channels = x.shape
+    return x.reshape(n, height * width, channels)
+
+
 def _border(op, x_shape, out_shape, dilation):
     """The padding, and at the bottom and right whatever the last window reaches beyond it (``ceil_mode``)."""
     top, bottom, left, right = op.pads(x_shape)
