@@ -17,11 +17,11 @@ from .ops.conv import Conv2d
 from .ops.dropout import Dropout, Dropout2d
 from .ops.dropout import Dropout2d as SpatialDropout2d
 from .ops.linear import Linear
-from .ops.loss import CrossEntropy
+from .ops.loss import MSE, BCEWithLogits, CrossEntropy, Hinge
 from .ops.merge import Add
-from .ops.metric import Accuracy
+from .ops.metric import Accuracy, BinaryAccuracy
 from .ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
-from .ops.optimizer import SGD, Adam, AdamW
+from .ops.optimizer import SGD, Adam, AdamW, RMSProp
 from .ops.pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
 from .ops.reshape import Flatten
 from .train import callbacks, initializers, schedules
@@ -29,13 +29,16 @@ from .train import callbacks, initializers, schedules
 __version__ = "0.1.0"
 
 __all__ = [
+    "MSE",
     "SGD",
     "Accuracy",
     "Adam",
     "AdamW",
     "Add",
     "AvgPool2d",
+    "BCEWithLogits",
     "BatchNorm",
+    "BinaryAccuracy",
     "Conv2d",
     "CrossEntropy",
     "Dropout",
@@ -44,12 +47,14 @@ __all__ = [
     "GlobalAvgPool2d",
     "GlobalMaxPool2d",
     "GroupNorm",
+    "Hinge",
     "Input",
     "InstanceNorm",
     "LayerNorm",
     "Linear",
     "MaxPool2d",
     "Model",
+    "RMSProp",
     "ReLU",
     "Sequential",
     "SpatialDropout2d",

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from nbconv import (
+    MSE,
     SGD,
     Accuracy,
     Adam,
@@ -15,6 +16,8 @@ from nbconv import (
     Add,
     AvgPool2d,
     BatchNorm,
+    BCEWithLogits,
+    BinaryAccuracy,
     Conv2d,
     CrossEntropy,
     Dropout,
@@ -23,14 +26,17 @@ from nbconv import (
     GlobalAvgPool2d,
     GlobalMaxPool2d,
     GroupNorm,
+    Hinge,
     InstanceNorm,
     LayerNorm,
     Linear,
     MaxPool2d,
     ReLU,
+    RMSProp,
 )
 from nbconv.ops.base import Op, Shape
 from nbconv.ops.optimizer import Optimizer
+from nbconv.ops.regularizer import L2
 
 DTYPES = ("float32", "float64")
 
@@ -82,7 +88,7 @@ class Case(NamedTuple):
         arrays |= {name: self._normal(rng, shape) for name, shape in op.param_shapes(*self.shapes).items()}
         arrays |= {name: rng.uniform(0.5, 1.5, shape) for name, shape in op.state_shapes(*self.shapes).items()}
         if isinstance(op, Optimizer):
-            arrays |= {name: np.zeros(self.x) for name in op.saved}
+            arrays |= {name: np.zeros(self.x) for name in op.saved_shapes(*self.shapes)}
         return {name: a if name == "labels" else a.astype(dtype) for name, a in arrays.items()}
 
     def at_step(self, step: int, dtype: str) -> dict[str, np.ndarray]:
@@ -107,6 +113,8 @@ class Case(NamedTuple):
     def _input(self, name, rng) -> np.ndarray:
         if name == "labels":
             return rng.integers(0, self.x[-1], self.x[:-1])
+        if name == "target":
+            return rng.integers(0, 2, self.x) if self.values == "ties" else rng.random(self.x)
         x = rng.standard_normal(self.x)
         return x if name == "param" else VALUES[self.values](x, rng)
 
@@ -449,6 +457,41 @@ LOSS = [
     Case(CrossEntropy(), (2, 3, 5, 4)),
     Case(CrossEntropy(), (300, 1000)),
     Case(CrossEntropy(), (4, 60, 61, 7)),
+    Case(CrossEntropy(label_smoothing=0.1), (8, 10)),
+    Case(CrossEntropy(label_smoothing=1.0), (3, 1)),
+    Case(CrossEntropy(label_smoothing=0.3), (6, 17), "large"),
+    Case(CrossEntropy(label_smoothing=0.3), (6, 5), "nan"),
+    Case(CrossEntropy(weight=(0.5, 2.0, 1.0)), (7, 3)),
+    Case(CrossEntropy(weight=(1.0, 0.0)), (9, 2)),
+    Case(CrossEntropy(weight=(0.0, 0.0, 3.0, 0.0)), (1, 4), "large"),  # the label has weight 0: no loss
+    Case(CrossEntropy(label_smoothing=0.2, weight=(0.5, 2.0, 1.0, 0.0, 0.1)), (2, 3, 4, 5)),
+    Case(CrossEntropy(label_smoothing=0.1, weight=(0.1, 1.5, 2.0, 0.5, 1.0, 3.0, 0.3)), (4, 60, 61, 7)),
+    Case(Hinge(), (8, 10)),
+    Case(Hinge(), (5, 1)),  # no other class
+    Case(Hinge(), (7, 2)),
+    Case(Hinge(0.25), (6, 17), "large"),
+    Case(Hinge(), (40, 5), "ties"),  # margins of zero push nobody
+    Case(Hinge(), (6, 5), "nan"),
+    Case(Hinge(), (40, 4), "special"),
+    Case(Hinge(), (4, 3), "-inf"),
+    Case(Hinge(2.0), (2, 3, 5, 4)),
+    Case(Hinge(), (4, 60, 61, 7)),
+    Case(MSE(), (8, 10)),
+    Case(MSE(), (1, 1)),
+    Case(MSE(), (3, 2, 5, 17)),
+    Case(MSE(), (6, 5), "offset"),
+    Case(MSE(), (6, 5), "ties"),
+    Case(MSE(), (6, 5), "nan"),
+    Case(MSE(), (4, 3), "-inf"),
+    Case(MSE(), (4, 60, 61, 7)),
+    Case(BCEWithLogits(), (8, 10)),
+    Case(BCEWithLogits(), (1, 1)),
+    Case(BCEWithLogits(), (3, 2, 5, 17)),
+    Case(BCEWithLogits(), (6, 17), "large"),
+    Case(BCEWithLogits(), (6, 5), "ties"),  # targets of 0 and 1
+    Case(BCEWithLogits(), (6, 5), "nan"),
+    Case(BCEWithLogits(), (4, 3), "-inf"),
+    Case(BCEWithLogits(), (4, 60, 61, 7)),
     Case(Accuracy(), (8, 10)),
     Case(Accuracy(), (1, 1)),
     Case(Accuracy(), (40, 3), "ties"),
@@ -457,6 +500,10 @@ LOSS = [
     Case(Accuracy(), (40, 4), "special"),
     Case(Accuracy(), (2, 3, 5, 4)),
     Case(Accuracy(), (4, 60, 61, 7)),
+    Case(BinaryAccuracy(), (8, 1)),
+    Case(BinaryAccuracy(), (40, 3), "ties"),
+    Case(BinaryAccuracy(), (40, 4), "special"),
+    Case(BinaryAccuracy(), (4, 60, 61, 7)),
 ]
 OPTIMIZER = [
     Case(SGD(0.1), (1,)),
@@ -482,6 +529,18 @@ OPTIMIZER = [
     Case(AdamW(0.01, weight_decay=0.2, clip_norm=0.5), (37,), steps=3),
     Case(AdamW(0.01), (37,), "-inf", steps=2),
     Case(AdamW(0.01, weight_decay=0.2), (150_001,), steps=2),
+    Case(RMSProp(0.01), (1,)),
+    Case(RMSProp(0.01), (37,), steps=4),
+    Case(RMSProp(0.01, alpha=0.9, eps=1e-3, weight_decay=0.1), (37,), steps=3),
+    Case(RMSProp(0.01, momentum=0.9, clip_norm=0.5), (37,), steps=3),
+    Case(RMSProp(0.01, alpha=0.5, centered=True), (37,), steps=3),
+    Case(RMSProp(0.01, momentum=0.9), (37,), "nan", steps=2),
+    Case(RMSProp(0.01, momentum=0.5, centered=True, clip_norm=2.0), (150_001,), steps=2),
+    Case(L2(0.1), (1,)),
+    Case(L2(0.25), (37,), steps=2),
+    Case(L2(0.0), (37,)),
+    Case(L2(2.0), (37,), "special"),
+    Case(L2(0.1), (150_001,)),
 ]
 CASES = [
     *CONV,
@@ -514,10 +573,16 @@ TOLERANCE = {
     Dropout: {"float32": 2e-7, "float64": 5e-16},  # the scale is rounded, and the product
     Dropout2d: {"float32": 2e-7, "float64": 5e-16},
     CrossEntropy: {"float32": 1e-6, "float64": 2e-15},
+    Hinge: {"float32": 1e-7, "float64": 5e-16},
+    MSE: {"float32": 2e-7, "float64": 1e-15},
+    BCEWithLogits: {"float32": 3e-7, "float64": 1e-15},
     Accuracy: EXACT,
+    BinaryAccuracy: EXACT,
     SGD: {"float32": 2e-7, "float64": 5e-16},
     Adam: {"float32": 3e-7, "float64": 1e-15},
     AdamW: {"float32": 3e-7, "float64": 1e-15},
+    RMSProp: {"float32": 3e-7, "float64": 1e-15},
+    L2: {"float32": 2e-7, "float64": 1e-15},
 }
 """The largest allowed distance from the reference run in float64 on the same rounded inputs.
 

@@ -90,7 +90,8 @@ class Bound:
         return self.case.at_step(step, self.dtype)
 
     def _updated_names(self):
-        return ("param", *self.op.saved) if isinstance(self.op, Optimizer) else self.op.state
+        kept = self.op.saved_shapes(*self.case.shapes) if isinstance(self.op, Optimizer) else self.op.state
+        return (*self.op.updates, *kept)
 
     def _allocate(self, buffers) -> dict:
         return {

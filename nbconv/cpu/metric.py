@@ -1,11 +1,11 @@
-"""Metrics on the CPU. Arrays are (rows, classes)."""
+"""Metrics on the CPU. Arrays are (rows, classes) where there are labels, and flat where there are targets."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba import prange
 
-from .chunks import GRAIN, build, flat, rows
+from .chunks import GRAIN, build, chunk_count, chunk_range, flat, rows
 from .compile import helper, kernel
 
 
@@ -33,6 +33,21 @@ def _is_right(x, r, label):
     return 1 if right else 0
 
 
+@kernel
+def _binary_accuracy(x, target, piece_right, out):
+    zero, half = x.dtype.type(0), x.dtype.type(0.5)
+    for chunk in prange(piece_right.size):
+        right = 0
+        for i in chunk_range(chunk, x.size, GRAIN):
+            is_number = (x[i] == x[i]) & (target[i] == target[i])
+            right += 1 if is_number & ((x[i] > zero) == (target[i] > half)) else 0
+        piece_right[chunk] = right
+    right = 0
+    for p in range(piece_right.size):
+        right += piece_right[p]
+    out[0] = right / x.size
+
+
 def accuracy(op, x, labels, *, out):
     call, x, labels = build(_accuracy, x.size), rows(x), flat(labels)
     piece_rows = max(1, GRAIN // x.shape[1])
@@ -42,3 +57,9 @@ def accuracy(op, x, labels, *, out):
         call(x, labels, piece_rows, piece_right, out)
 
     return run
+
+
+def binary_accuracy(op, x, target, *, out):
+    call, x, target = build(_binary_accuracy, 2 * x.size), flat(x), flat(target)
+    piece_right = np.empty(chunk_count.py_func(x.size, GRAIN), np.int64)
+    return lambda: call(x, target, piece_right, out)

@@ -13,12 +13,12 @@ from .compile import kernel
 
 
 @kernel
-def _norm(grad, piece_squares, out):
-    """The L2 norm of the gradient, summed in float64."""
+def l2_norm(values, piece_squares, out):
+    """The L2 norm of the gradient, or of other numbers, summed in float64."""
     for chunk in prange(piece_squares.size):
         total = 0.0
-        for i in chunk_range(chunk, grad.size, GRAIN):
-            total += np.float64(grad[i]) * np.float64(grad[i])
+        for i in chunk_range(chunk, values.size, GRAIN):
+            total += np.float64(values[i]) * np.float64(values[i])
         piece_squares[chunk] = total
     total = 0.0
     for chunk in range(piece_squares.size):
@@ -65,8 +65,32 @@ def _adam(param, grad, exp_avg, exp_avg_sq, factors):
             param[i] = kept * param[i] - rate * m / (np.sqrt(v * correction) + eps)
 
 
+@kernel
+def _rmsprop(param, grad, square_avg, grad_avg, momentum_buffer, factors, centered, has_momentum):
+    """``grad_avg`` and ``momentum_buffer`` are touched only with ``centered`` and ``has_momentum``."""
+    number = param.dtype.type
+    rate, clip, decay, alpha, new, eps, momentum = factors
+    rate, clip, decay, alpha = number(rate), number(clip), number(decay), number(alpha)
+    new, eps, momentum, zero = number(new), number(eps), number(momentum), number(0)
+    for chunk in prange(chunk_count(param.size, GRAIN)):
+        for i in chunk_range(chunk, param.size, GRAIN):
+            g = grad[i] * clip + decay * param[i]
+            variance = alpha * square_avg[i] + new * g * g
+            square_avg[i] = variance
+            if centered:
+                mean = alpha * grad_avg[i] + new * g
+                grad_avg[i] = mean
+                variance -= mean * mean
+                variance = zero if variance < zero else variance
+            step = g / (np.sqrt(variance) + eps)
+            if has_momentum:
+                step += momentum * momentum_buffer[i]
+                momentum_buffer[i] = step
+            param[i] -= rate * step
+
+
 def sgd(op, param, grad, hyper, *, out, velocity, scratch):
-    norm, update, descend = build(_norm, grad.size), build(_sgd, 4 * param.size), build(_descend, 2 * param.size)
+    norm, update, descend = build(l2_norm, grad.size), build(_sgd, 4 * param.size), build(_descend, 2 * param.size)
     options, piece_squares = (float(op.momentum), float(op.weight_decay)), scratch["piece_squares"]
 
     def run():
@@ -84,7 +108,7 @@ def sgd(op, param, grad, hyper, *, out, velocity, scratch):
 
 
 def adam(op, param, grad, hyper, *, out, exp_avg, exp_avg_sq, scratch):
-    norm, update, piece_squares = build(_norm, grad.size), build(_adam, 8 * param.size), scratch["piece_squares"]
+    norm, update, piece_squares = build(l2_norm, grad.size), build(_adam, 8 * param.size), scratch["piece_squares"]
     (beta1, beta2), eps = (float(beta) for beta in op.betas), float(op.eps)
     weight_decay = float(op.weight_decay)
 
@@ -97,6 +121,23 @@ def adam(op, param, grad, hyper, *, out, exp_avg, exp_avg_sq, scratch):
             kept, decay = (1 - lr * weight_decay, 0.0) if op.decoupled else (1.0, weight_decay)
             moments = beta1, 1 - beta1, beta2, 1 - beta2, correction, eps
             update(param, grad, exp_avg, exp_avg_sq, (rate, _clip(op, length), kept, decay, *moments))
+
+    return run
+
+
+def rmsprop(op, param, grad, hyper, *, out, square_avg, grad_avg, momentum_buffer, scratch):
+    norm, update, piece_squares = build(l2_norm, grad.size), build(_rmsprop, 8 * param.size), scratch["piece_squares"]
+    decay, alpha, eps, momentum = (float(option) for option in (op.weight_decay, op.alpha, op.eps, op.momentum))
+    nothing = param[:0]
+    grad_avg = grad_avg if op.centered else nothing
+    momentum_buffer = momentum_buffer if op.momentum else nothing
+
+    def run():
+        norm(grad, piece_squares, out)
+        length = float(out[0])
+        if length < inf:
+            factors = float(hyper[0]), _clip(op, length), decay, alpha, 1 - alpha, eps, momentum
+            update(param, grad, square_avg, grad_avg, momentum_buffer, factors, op.centered, momentum > 0)
 
     return run
 

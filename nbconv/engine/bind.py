@@ -37,8 +37,9 @@ def bind_backward(op: Op, device: Device, arrays: Mapping, gradients: Mapping, s
 
 
 def gradient_names(op: Op) -> tuple[str, ...]:
-    """The operands that gradients flow into: inputs that are no labels, and parameters."""
-    return (*(name for name in op.inputs if name not in op.integer_inputs), *op.params)
+    """The operands that gradients flow into: inputs that are neither labels nor targets, and parameters."""
+    fixed = (*op.integer_inputs, *op.constants)
+    return (*(name for name in op.inputs if name not in fixed), *op.params)
 
 
 def _scratch(op: Op, scratch: Mapping) -> dict:

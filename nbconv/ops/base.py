@@ -38,6 +38,10 @@ class Op:
     inputs: ClassVar[tuple[str, ...]] = ("x",)
     integer_inputs: ClassVar[tuple[str, ...]] = ()
     """Inputs that carry integers (labels): no gradient flows into them."""
+    constants: ClassVar[tuple[str, ...]] = ()
+    """Inputs of floating-point numbers that no gradient flows into: targets."""
+    updates: ClassVar[tuple[str, ...]] = ()
+    """Inputs that forward changes in place: the parameters that an optimiser moves."""
     params: ClassVar[tuple[str, ...]] = ()
     state: ClassVar[tuple[str, ...]] = ()
     """Arrays that forward updates and that are saved with the model, but not trained."""
@@ -76,6 +80,10 @@ class Op:
     def fans(self, *shapes: Shape) -> tuple[int, int]:
         """Inputs that feed one output, and outputs that one input feeds: (fan_in, fan_out) of ``weight``."""
         return 1, 1
+
+    def regularized(self) -> tuple[str, ...]:
+        """The parameters that L2 regularisation draws to zero: no biases, and no scales, which start at one."""
+        return tuple(name for name in self.params if name == "weight" and name not in self.starts_at_one)
 
     def state_shapes(self, *shapes: Shape) -> dict[str, Shape]:
         """The state arrays present in this form of the op."""

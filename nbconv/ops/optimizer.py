@@ -27,6 +27,7 @@ class Optimizer(Op):
     clip_norm: float | None = field(default=None, kw_only=True)
 
     inputs: ClassVar = ("param", "grad")
+    updates: ClassVar = ("param",)
     context: ClassVar = ("hyper",)
     differentiable: ClassVar = False
     uses_scratch: ClassVar = True
@@ -41,7 +42,7 @@ class Optimizer(Op):
         return (1,)
 
     def saved_shapes(self, param: Shape, grad: Shape) -> dict[str, Buffer]:
-        """The optimiser's state; it starts as zeros."""
+        """The optimiser's state, as far as this form of it keeps one; it starts as zeros."""
         return {name: Buffer(param, "float") for name in self.saved}
 
     def elements_moved(self, param: Shape, grad: Shape) -> int:
@@ -116,3 +117,41 @@ class AdamW(Adam):
     weight_decay: float = 1e-2
 
     decoupled: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, repr=False)
+class RMSProp(Optimizer):
+    """RMSProp (Hinton, 2012), by PyTorch's formulas.
+
+    ``RMSProp(lr=1e-2)``. With g = gradient + weight_decay * p: v = alpha * v + (1 - alpha) * g^2 and
+    u = g / (sqrt(v) + eps), then p -= lr * u; with ``momentum``, b = momentum * b + u and p -= lr * b.
+    ``centered`` (Graves, 2013) has m = alpha * m + (1 - alpha) * g and takes v - m^2 for v; where rounding makes that
+    negative, it is 0.
+
+    Raises ``OptionError`` for an option out of range.
+    """
+
+    lr: float = 1e-2
+    alpha: float = 0.99
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    centered: bool = False
+
+    saved: ClassVar = ("square_avg", "grad_avg", "momentum_buffer")
+
+    def __post_init__(self):
+        super().__post_init__()
+        settle(self, alpha=number(self.alpha, "alpha", least=0, below=1), eps=number(self.eps, "eps", above=0))
+        settle(self, weight_decay=number(self.weight_decay, "weight_decay", least=0))
+        settle(self, momentum=number(self.momentum, "momentum", least=0), centered=flag(self.centered, "centered"))
+
+    def saved_shapes(self, param: Shape, grad: Shape) -> dict[str, Buffer]:
+        kept = {"square_avg": True, "grad_avg": self.centered, "momentum_buffer": self.momentum > 0}
+        return {name: buffer for name, buffer in super().saved_shapes(param, grad).items() if kept[name]}
+
+    def flops(self, param: Shape, grad: Shape) -> int:
+        return (9 + 5 * self.centered + 2 * (self.momentum > 0)) * prod(param)
+
+    def elements_moved(self, param: Shape, grad: Shape) -> int:
+        return (3 + 2 * len(self.saved_shapes(param, grad))) * prod(param)

@@ -7,14 +7,30 @@ from ..ops.activation import ReLU
 from ..ops.conv import Conv2d
 from ..ops.dropout import Dropout, Dropout2d
 from ..ops.linear import Linear
-from ..ops.loss import CrossEntropy
+from ..ops.loss import MSE, BCEWithLogits, CrossEntropy, Hinge
 from ..ops.merge import Add
-from ..ops.metric import Accuracy
+from ..ops.metric import Accuracy, BinaryAccuracy
 from ..ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
-from ..ops.optimizer import SGD, Adam, AdamW
+from ..ops.optimizer import SGD, Adam, AdamW, RMSProp
 from ..ops.pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
+from ..ops.regularizer import L2
 from ..ops.reshape import Flatten
-from . import activation, conv, device, dropout, group_norm, linear, loss, merge, metric, norm, optimizer, pool, reshape
+from . import (
+    activation,
+    conv,
+    device,
+    dropout,
+    group_norm,
+    linear,
+    loss,
+    merge,
+    metric,
+    norm,
+    optimizer,
+    pool,
+    regularizer,
+    reshape,
+)
 
 __all__ = ["KERNELS", "PREPARE", "SCRATCH", "device"]
 
@@ -35,10 +51,16 @@ KERNELS = {
     Dropout2d: (dropout.dropout2d, dropout.dropout2d_backward),
     Add: (merge.add, merge.add_backward),
     CrossEntropy: (loss.cross_entropy, loss.cross_entropy_backward),
+    Hinge: (loss.hinge, loss.hinge_backward),
+    MSE: (loss.mse, loss.mse_backward),
+    BCEWithLogits: (loss.bce_with_logits, loss.bce_with_logits_backward),
     Accuracy: (metric.accuracy, None),
+    BinaryAccuracy: (metric.binary_accuracy, None),
+    L2: (regularizer.l2, None),
     SGD: (optimizer.sgd, None),
     Adam: (optimizer.adam, None),
     AdamW: (optimizer.adam, None),
+    RMSProp: (optimizer.rmsprop, None),
 }
 SCRATCH: dict = {}
 PREPARE: dict = {}

@@ -9,3 +9,11 @@ def accuracy(op, x, labels, *, out):
         out[0] = right.mean()
 
     return run
+
+
+def binary_accuracy(op, x, target, *, out):
+    def run():
+        right = ((x > 0) == (target > 0.5)) & ~np.isnan(x) & ~np.isnan(target)
+        out[0] = right.mean()
+
+    return run

@@ -37,6 +37,27 @@ def adam(op, param, grad, hyper, *, out, exp_avg, exp_avg_sq, scratch):
     return run
 
 
+def rmsprop(op, param, grad, hyper, *, out, square_avg, grad_avg, momentum_buffer, scratch):
+    alpha = op.alpha
+
+    def run():
+        lr, _ = hyper
+        p, g = param.astype(np.float64), _clipped(op, grad, out)
+        if not np.isfinite(out[0]):
+            return
+        g = g + op.weight_decay * p
+        square_avg[...] = variance = alpha * square_avg.astype(np.float64) + (1 - alpha) * g**2
+        if op.centered:
+            grad_avg[...] = mean = alpha * grad_avg.astype(np.float64) + (1 - alpha) * g
+            variance = np.maximum(variance - mean**2, 0)
+        step = g / (np.sqrt(variance) + op.eps)
+        if op.momentum:
+            momentum_buffer[...] = step = op.momentum * momentum_buffer.astype(np.float64) + step
+        param[...] = p - lr * step
+
+    return run
+
+
 def _clipped(op, grad, out):
     """The gradient, scaled down to ``clip_norm`` if it is longer; its length before that goes to ``out``."""
     g = grad.astype(np.float64)
