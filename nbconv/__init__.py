@@ -8,7 +8,7 @@ For example::
     model.fit(x, y, epochs=5)
 """
 
-from . import data, errors, functional, inspect, zoo
+from . import compat, data, errors, functional, inspect, zoo
 from .engine.graph import input_symbol as Input
 from .io import cache
 from .model import Model, Sequential, load
@@ -60,6 +60,7 @@ __all__ = [
     "SpatialDropout2d",
     "cache",
     "callbacks",
+    "compat",
     "data",
     "errors",
     "functional",

@@ -16,7 +16,7 @@ FLOORS = (
     {"reference", "cpu"},
     {"engine"},
     {"functional", "train", "inspect"},
-    {"model"},
+    {"compat", "model"},
     {"zoo"},
     {"__init__"},  # the front door
     {"cli"},

@@ -12,6 +12,7 @@ from ...errors import DataError, ShapeError
 from ...ops.reshape import Flatten
 
 KINDS = "biuf"
+USABLE = ({np.dtype(np.float32)}, {np.dtype(np.float64)})
 FLATTEN = Flatten()
 device_named = lru_cache(open_device)
 
@@ -22,6 +23,8 @@ def floats(**arrays) -> list[np.ndarray]:
     ``x, w = floats(x=x, w=w)``. An array that is usable as it is is not copied.
     """
     found = [as_array(values, name) for name, values in arrays.items()]
+    if {array.dtype for array in found} in USABLE and all(array.size for array in found):
+        return found
     for name, array in zip(arrays, found, strict=True):
         if array.dtype.kind not in KINDS:
             raise DataError(f"{name} must hold real numbers, got dtype {array.dtype}; convert it with .astype(float)")

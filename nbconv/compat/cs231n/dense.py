@@ -27,7 +27,7 @@ def affine_forward(x, w, b, *, device="cpu"):
     rows = _rows(x)
     if w.ndim != 2 or len(w) != rows.shape[1]:
         raise ShapeError(
-            f"w must have shape ({rows.shape[1]}, M), a row per number of a sample of shape {x.shape[1:]}, got {w.shape}"
+            f"w must have shape ({rows.shape[1]}, M), a row per number of a sample {x.shape[1:]}, got {w.shape}"
         )
     needs_shape(b, "b", w.shape[1:], "a number per column of w")
     found = forward(linear(w.shape[1]), device, x=rows, weight=dense(w), bias=dense(b))
@@ -102,7 +102,7 @@ def dropout_forward(x, dropout_param):
         return x.copy(), (dropout_param, None)
     p = number(parameter(dropout_param, "p", "dropout_param"), "p (the probability of keeping)", above=0, most=1)
     seed = dropout_param.get("seed")
-    draw = np.random.random_sample if seed is None else np.random.RandomState(seed).random_sample  # noqa: NPY002
+    draw = np.random.random_sample if seed is None else np.random.RandomState(seed).random_sample
     mask = ((draw(x.shape) < p) / p).astype(x.dtype)
     return x * mask, (dropout_param, mask)
 

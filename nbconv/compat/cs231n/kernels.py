@@ -1,8 +1,8 @@
 """Kernels on the caller's arrays, with working memory that is kept from call to call.
 
-What costs most of a short call is to find out what is to be done, and to allocate. Both are done once for each op, dtype
-and shapes, and kept in a pool of bounded size. A call takes its working memory out of the pool and puts it back, so that
-two threads never share any; results are always new arrays.
+What costs most of a short call is to find out what is to be done, and to allocate. Both are done once for each op,
+dtype and shapes, and kept in a pool of bounded size. A call takes its working memory out of the pool and puts it back,
+so that two threads never share any; results are always new arrays.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def forward(op: Op, device: str, **arrays) -> dict:
 
 
 def backward(op: Op, device: str, dy: np.ndarray, wanted, **arrays) -> dict:
-    """Return the gradients ``wanted`` by name, new arrays; ``arrays`` are what ``forward`` returned, or enough of it."""
+    """Return the gradients ``wanted`` by name, new arrays; ``arrays`` are those of ``forward``, as far as read."""
     key, kernel = _kernel(op, device, arrays)
     try:
         return kernel.backward(arrays, dy, wanted)

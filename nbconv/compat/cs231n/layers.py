@@ -8,7 +8,13 @@ from .dense import (
     relu_backward,
     relu_forward,
 )
-from .losses import softmax_loss
+from .group_norm import (
+    layernorm_backward,
+    layernorm_forward,
+    spatial_groupnorm_backward,
+    spatial_groupnorm_forward,
+)
+from .losses import softmax_loss, svm_loss
 from .naive_layers import (
     conv_backward_naive,
     conv_forward_naive,
@@ -33,6 +39,8 @@ __all__ = [
     "conv_forward_naive",
     "dropout_backward",
     "dropout_forward",
+    "layernorm_backward",
+    "layernorm_forward",
     "max_pool_backward_naive",
     "max_pool_forward_naive",
     "relu_backward",
@@ -40,4 +48,7 @@ __all__ = [
     "softmax_loss",
     "spatial_batchnorm_backward",
     "spatial_batchnorm_forward",
+    "spatial_groupnorm_backward",
+    "spatial_groupnorm_forward",
+    "svm_loss",
 ]

@@ -20,15 +20,21 @@ def conv_forward_naive(x, w, b, conv_param):
     x, w, b, (stride, pad), shape = conv_arrays(x, w, b, conv_param)
     padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     out = np.zeros(shape, x.dtype)
-    filters, height, width = len(w), *w.shape[2:]
-    for n in range(shape[0]):
+    convolve(padded, w, b, stride, out)
+    return out, (x, w, b, conv_param)
+
+
+def convolve(padded, w, b, stride, out):
+    """Fill ``out``. The arrays may be any library's that are indexed as NumPy's."""
+    images, filters, down, across = out.shape
+    height, width = w.shape[2:]
+    for n in range(images):
         for f in range(filters):
-            for i in range(shape[2]):
-                for j in range(shape[3]):
+            for i in range(down):
+                for j in range(across):
                     top, left = i * stride, j * stride
                     window = padded[n, :, top : top + height, left : left + width]
-                    out[n, f, i, j] = np.sum(window * w[f]) + b[f]
-    return out, (x, w, b, conv_param)
+                    out[n, f, i, j] = (window * w[f]).sum() + b[f]
 
 
 def conv_backward_naive(dout, cache):
@@ -37,23 +43,29 @@ def conv_backward_naive(dout, cache):
     dout = gradient(dout, shape, x.dtype)
     padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     dpadded, dw, db = np.zeros_like(padded), np.zeros_like(w), np.zeros_like(b)
-    filters, height, width = len(w), *w.shape[2:]
-    for n in range(shape[0]):
+    convolve_back(dout, padded, w, stride, dpadded, dw, db)
+    return dpadded[:, :, pad : pad + x.shape[2], pad : pad + x.shape[3]], dw, db
+
+
+def convolve_back(dout, padded, w, stride, dpadded, dw, db):
+    """Add to ``dpadded``, ``dw`` and ``db``, which are zero, what each number of ``dout`` gives them."""
+    images, filters, down, across = dout.shape
+    height, width = w.shape[2:]
+    for n in range(images):
         for f in range(filters):
-            for i in range(shape[2]):
-                for j in range(shape[3]):
+            for i in range(down):
+                for j in range(across):
                     top, left, d = i * stride, j * stride, dout[n, f, i, j]
                     dpadded[n, :, top : top + height, left : left + width] += d * w[f]
                     dw[f] += d * padded[n, :, top : top + height, left : left + width]
                     db[f] += d
-    return dpadded[:, :, pad : pad + x.shape[2], pad : pad + x.shape[3]], dw, db
 
 
 def max_pool_forward_naive(x, pool_param):
     """Take the maximum of each window: x (N, C, H, W) gives (N, C, H', W').
 
-    ``pool_param`` has ``pool_height``, ``pool_width`` and ``stride``; H' = 1 + (H - pool_height) // stride. The cache is
-    (x, pool_param).
+    ``pool_param`` has ``pool_height``, ``pool_width`` and ``stride``; H' = 1 + (H - pool_height) // stride. The cache
+    is (x, pool_param).
     """
     x, (height, width, stride), shape = pool_arrays(x, pool_param)
     out = np.zeros(shape, x.dtype)
@@ -62,7 +74,7 @@ def max_pool_forward_naive(x, pool_param):
             for i in range(shape[2]):
                 for j in range(shape[3]):
                     top, left = i * stride, j * stride
-                    out[n, c, i, j] = np.max(x[n, c, top : top + height, left : left + width])
+                    out[n, c, i, j] = x[n, c, top : top + height, left : left + width].max()
     return out, (x, pool_param)
 
 
@@ -77,7 +89,7 @@ def max_pool_backward_naive(dout, cache):
                 for j in range(shape[3]):
                     top, left = i * stride, j * stride
                     window = x[n, c, top : top + height, left : left + width]
-                    largest = window == np.max(window)
-                    share = largest / np.sum(largest) if largest.any() else np.nan
+                    largest = window == window.max()
+                    share = largest / largest.sum() if largest.any() else np.nan
                     dx[n, c, top : top + height, left : left + width] += dout[n, c, i, j] * share
     return dx

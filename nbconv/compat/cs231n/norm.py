@@ -107,4 +107,3 @@ def _running(bn_param, name, x):
     (values,) = floats(**{name: values})
     needs_shape(values, name, x.shape[-1:], "a number per column of x")
     return dense(values.astype(x.dtype))
-

@@ -2,8 +2,8 @@
 
     next_w, config = sgd_momentum(w, dw, config)
 
-The config holds options and state, and is changed in place; what it lacks gets its default. w and dw have any one shape.
-A gradient that is not finite makes the weights NaN, so that a run that diverged shows it.
+The config holds options and state, and is changed in place; what it lacks gets its default. w and dw have one
+shape, any. A gradient that is not finite makes the weights NaN, so that a run that diverged shows it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from functools import lru_cache
 import numpy as np
 
 from ...errors import ShapeError
-from ...ops.optimizer import SGD, Adam, Optimizer
+from ...ops.optimizer import SGD, Adam, Optimizer, RMSProp
 from ...ops.options import number
 from .arrays import dense, floats, needs_shape
 from .kernels import forward
 
-gradient_descent, adaptive_moments = lru_cache(SGD), lru_cache(Adam)
+gradient_descent, adaptive_moments, mean_square = lru_cache(SGD), lru_cache(Adam), lru_cache(RMSProp)
 
 
 def sgd(w, dw, config=None, *, device="cpu"):
@@ -39,6 +39,20 @@ def sgd_momentum(w, dw, config=None, *, device="cpu"):
     step = _rate(config) * dw  # the course's velocity has the rate in it, the kernel's has not
     next_w, velocity = _update(op, w, step, 1.0, 1, device, velocity=-_state(config, "velocity", w))
     config["velocity"] = -velocity if op.momentum else -step
+    return next_w, config
+
+
+def rmsprop(w, dw, config=None, *, device="cpu"):
+    """Divide by a running root mean square (Hinton, 2012): w - learning_rate * dw / (sqrt(cache) + epsilon).
+
+    ``config`` has ``learning_rate`` (1e-2), ``decay_rate`` (0.99), ``epsilon`` (1e-8) and ``cache`` (zeros), of the
+    shape of w, which becomes decay_rate * cache + (1 - decay_rate) * dw^2 first.
+    """
+    config = _with_defaults(config, learning_rate=1e-2, decay_rate=0.99, epsilon=1e-8)
+    (w,) = floats(w=w)
+    op = mean_square(1e-2, config["decay_rate"], config["epsilon"])
+    state = {"square_avg": _state(config, "cache", w)}
+    next_w, config["cache"] = _update(op, w, dw, _rate(config), 1, device, **state)
     return next_w, config
 
 
@@ -86,12 +100,13 @@ def _update(op: Optimizer, w, dw, rate, step, device, **state) -> list[np.ndarra
     moved = [w.copy(), *(values.astype(w.dtype) for values in state.values())]
     lines = [dense(values).reshape(-1) for values in moved]
     hyper = np.array([rate, step], np.float64)
-    found = forward(op, device, param=lines[0], grad=dense(dw).reshape(-1), hyper=hyper, **dict(zip(state, lines[1:], strict=True)))
+    given = dict(zip(state, lines[1:], strict=True))
+    found = forward(op, device, param=lines[0], grad=dense(dw).reshape(-1), hyper=hyper, **given)
     if not np.isfinite(found["out"][0]):  # then the kernel has updated nothing
         for line in lines:
             line[...] = np.nan
     return [line.reshape(w.shape) for line in lines]
 
 
-RULES = {rule.__name__: rule for rule in (sgd, sgd_momentum, adam)}
+RULES = {rule.__name__: rule for rule in (sgd, sgd_momentum, rmsprop, adam)}
 """By the names that ``Solver`` knows them by."""
