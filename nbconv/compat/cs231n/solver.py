@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import DataError, OptionError
+from ...errors import DataError, FileFormatError, OptionError
 from ...io import checkpoint
 from ...ops.options import integer, number
 from . import optim
@@ -123,9 +123,10 @@ class Solver:
         batch = np.random.choice(len(self.X_train), self.batch_size)  # noqa: NPY002, the same
         loss, grads = self.model.loss(self.X_train[batch], self.y_train[batch])
         self.loss_history.append(float(loss))
+        missing = [name for name in self.model.params if name not in grads]
+        if missing:
+            raise DataError(f"loss returned no gradient for {missing[0]!r}; it returned {', '.join(map(repr, grads))}")
         for name, w in self.model.params.items():
-            if name not in grads:
-                raise DataError(f"loss returned no gradient for {name!r}; it returned {', '.join(map(repr, grads))}")
             self.model.params[name], self.optim_configs[name] = self.update_rule(
                 w, grads[name], self.optim_configs[name]
             )
@@ -169,5 +170,5 @@ def load_checkpoint(path) -> dict:
     """
     arrays, description = checkpoint.read(path)
     if description.pop("kind", None) != KIND:
-        raise DataError(f"{path} is no checkpoint of a Solver; a model is read by nbconv.load")
+        raise FileFormatError(f"{path} is no checkpoint of a Solver; a model is read by nbconv.load")
     return {"params": arrays, **description}
