@@ -1,9 +1,9 @@
 """What the course's four loops cost beside the functions that replace them, on its notebooks' own shapes.
 
 ``naive`` is ``conv_forward_naive`` and the others of ``nbconv.compat.cs231n``: loops of Python over NumPy arrays, as
-CS231n has students write them. ``naive-torch`` runs the same loops over PyTorch's tensors, as EECS 498 does, whose shape of
-the convolution this is. A residual is the largest difference from the naive result in float64, relative to its largest
-number; of several gradients, that of the worst.
+CS231n has students write them. ``naive-torch`` runs the same loops over PyTorch's tensors, as EECS 498 does, whose
+shape of the convolution this is. A residual is the largest difference from the naive result in float64, relative to its
+largest number; of several gradients, that of the worst.
 """
 
 from __future__ import annotations

@@ -21,9 +21,11 @@ SERIAL_BELOW = 32768
 def bind_prepare(channels, weight, bias, packed):
     """Return the call that packs a weight (KH, KW, C / groups, K) and its bias for the forward convolution."""
     taps = weight.shape[0] * weight.shape[1]
+    phase, order = _forward_phase(taps, channels.depth)
     return _bind(
         channels,
-        *_forward_phase(taps, channels.depth),
+        phase,
+        order,
         weight,
         bias,
         packed,
