@@ -7,6 +7,7 @@ import pytest
 
 import nbconv as nc
 from nbconv.compat import cs231n
+from nbconv.compat.cs231n.arrays import dense
 from nbconv.compat.cs231n.kernels import Kernel, Pool
 from nbconv.engine.registry import DEVICES
 from nbconv.errors import DataError, OptionError, ShapeError
@@ -73,6 +74,14 @@ def test_arrays_may_lie_in_memory_in_any_way(device, index):
     norm = cs231n.spatial_batchnorm_forward(X, B[:3], B[:3], {"mode": "train"}, device=device)[0]
     same = cs231n.spatial_batchnorm_forward(x, B[:3], B[:3], {"mode": "train"}, device=device)[0]
     np.testing.assert_array_equal(same, norm)
+
+
+@pytest.mark.parametrize("index", range(1, 8))
+def test_kernels_see_one_kind_of_memory(index):
+    """Anything else would be compiled for again."""
+    array = dense(np.asarray(list(arrangements(X))[index]).astype(float, copy=False))
+    assert array.flags.c_contiguous and array.flags.behaved
+    assert dense(array) is array
 
 
 @pytest.mark.parametrize("dtype, result", [("int64", "float64"), ("uint8", "float64"), ("bool", "float64")])
