@@ -1,4 +1,4 @@
-"""``python -m bench kernels|models|fusion|startup|scaling``: speeds, each with its distance from float64."""
+"""``python -m bench kernels|models|fusion|startup|scaling|naive``: speeds, each with its distance from float64."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from nbconv.errors import NbconvError
 
+from . import course as courses
 from . import fusion as fusions
 from . import kernels as kernel_bench
 from . import machine, peak, report, rivals, roofline
@@ -170,6 +171,22 @@ def scaling(device, series, seconds, json):
     facts, _, peaks = _begin(device, None, None)
     bench = scalings.Bench(device, peaks, cores=machine.threads_of(None), seconds=seconds)
     _end(json, facts, report.scalings(bench.rows(series), click.echo))
+
+
+@main.command()
+@device_option
+@click.option("--torch/--no-torch", default=True, help="Whether the loops run over PyTorch's tensors, too.")
+@threads_option
+@seconds_option(0.5)
+@json_option
+def naive(device, torch, threads, seconds, json):
+    """Time the course's four loops against the functions that replace them, on its notebooks' shapes."""
+    chosen, left_out = rivals.choose("torch" if torch else None)
+    rivals.prepare(chosen, machine.threads_of(threads))
+    facts = machine.describe(device, threads, rivals.versions(chosen), None)
+    report.head(facts, left_out, click.echo)
+    bench = courses.Bench(device=device, torch="torch" in chosen, threads=threads, seconds=seconds)
+    _end(json, facts, report.courses(bench.rows(), chosen, click.echo))
 
 
 def _begin(device: str, against: str | None, threads: int | None, dtype: str = "float32"):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from . import fusion, roofline, scaling, startup
+from . import course, fusion, roofline, scaling, startup
 from .peak import Peaks
 from .row import Row
 from .table import Column, Table, facts, means, number, rates, residual, rivals, times, warnings
@@ -99,6 +99,20 @@ def fusions(rows: Iterable[Row], notes: Sequence[str], echo: Callable[[str], Non
     _tell(echo, ["\nmemory: how much smaller the arena is"], means(shown, lambda row: row.direction, _fused))
     _tell(echo, ["what the rewrites make of each:", *fusion.changes(shown), *notes])
     return shown
+
+
+def courses(rows: Iterable[Row], kinds: Sequence[str], echo: Callable[[str], None]) -> list[Row]:
+    loops = ["naive", *(["naive-torch"] if "torch" in kinds else [])]
+    table = Table(
+        Column("shape", -30, course.label),
+        Column("direction", -10, lambda row: row.direction),
+        Column("dtype", -8, lambda row: str(row.extra["dtype"])),
+        *times([], first=False),
+        Column("residual", 9, residual),
+        *rivals(loops),
+        Column("of least", 10, lambda row: number(row.least_ratio("naive"))),
+    )
+    return Report(table, echo, lambda row: row.op).show(rows)
 
 
 def scalings(rows: Iterable[Row], echo: Callable[[str], None]) -> list[Row]:

@@ -8,7 +8,7 @@ For example::
     model.fit(x, y, epochs=5)
 """
 
-from . import data, errors, filters, functional, inspect, zoo
+from . import compat, data, errors, filters, functional, inspect, zoo
 from .convert import fc_to_conv
 from .engine.graph import input_symbol as Input
 from .inspect.gradcheck import gradcheck
@@ -79,6 +79,7 @@ __all__ = [
     "Upsample",
     "cache",
     "callbacks",
+    "compat",
     "data",
     "errors",
     "fc_to_conv",

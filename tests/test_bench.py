@@ -41,7 +41,20 @@ KEYS = ("op", "shape", "direction", "ms", "torch_ms", "ratio", "gflops", "peak_s
 def bench():
     """The modules of the checkout's ``bench``, by name; ``nbconv`` is still found where it is installed."""
     sys.path.append(str(ROOT))
-    names = ("arrays", "cases", "fusion", "kernels", "models", "nets", "peak", "rivals", "roofline", "row", "scaling")
+    names = (
+        "arrays",
+        "cases",
+        "course",
+        "fusion",
+        "kernels",
+        "models",
+        "nets",
+        "peak",
+        "rivals",
+        "roofline",
+        "row",
+        "scaling",
+    )
     names += ("shapes", "startup", "table", "timing", "__main__")
     yield SimpleNamespace(**{name.strip("_"): importlib.import_module(f"bench.{name}") for name in names})
     sys.path.remove(str(ROOT))
@@ -296,6 +309,34 @@ def test_what_is_not_fused_is_said(bench, monkeypatch):
     said = []
     assert list(bench.fusion.Bench("reference", seconds=0, say=said.append).rows()) == []
     assert said[0] == "flatten: 1 kernels, nothing is fused in forward and backward"
+
+
+@pytest.mark.parametrize("device", ["cpu", "reference"])
+def test_naive(run, bench, tmp_path, monkeypatch, device):
+    monkeypatch.setattr(bench.course, "CONV", {**bench.course.CONV, "N": 2, "H": 5, "W": 6, "K": 3})
+    monkeypatch.setattr(bench.course, "POOL", {**bench.course.POOL, "N": 2, "H": 4, "W": 6})
+    text = run("naive", "--device", device, "--no-torch", "--seconds", 0, "--json", tmp_path / "out.json")
+    found = rows(tmp_path / "out.json")
+    wanted = itertools.product(("conv", "max pool"), ("float64", "float32"), ("forward", "backward"))
+    assert [(row["op"], row["dtype"], row["direction"]) for row in found] == list(wanted)
+    for row in found:
+        assert row["residual"] < (1e-8 if row["dtype"] == "float64" else 1e-6)
+        assert row["against"] == "naive" and row["ratio"] == pytest.approx(row["naive_ms"] / row["ms"])
+    assert "2x3x5x6 k3 3x3/2 p1" in text and "2x3x4x6 2x2/2" in text
+    assert max(map(len, text.split("\n\n")[1].splitlines())) <= bench.table.WIDTH
+
+
+def test_the_loops_over_tensors_are_the_same(bench):
+    pytest.importorskip("torch", reason="torch is not installed: there are no tensors to loop over")
+    from nbconv.compat import cs231n
+
+    rng, param = np.random.default_rng(0), {"stride": 2, "pad": 1}
+    operands = [rng.standard_normal(shape) for shape in ((2, 3, 5, 6), (4, 3, 3, 3), (4,))]
+    out, cache = cs231n.conv_forward_naive(*operands, param)
+    calls = bench.course.tensor_loops(operands, param, out)
+    np.testing.assert_allclose(calls["forward"](), out, rtol=1e-13)
+    for got, want in zip(calls["backward"](), cs231n.conv_backward_naive(out, cache), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12)
 
 
 def test_scaling(run, bench, tmp_path, monkeypatch):

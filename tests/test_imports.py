@@ -16,7 +16,7 @@ FLOORS = (
     {"reference", "cpu"},
     {"engine"},
     {"functional", "train", "inspect"},
-    {"filters", "model"},
+    {"compat", "filters", "model"},
     {"convert", "zoo"},
     {"__init__"},  # the front door
     {"cli"},

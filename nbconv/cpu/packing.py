@@ -6,6 +6,8 @@ source. A row has the columns of the block, filled up with zeros to whole vector
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numba import prange
 
@@ -19,15 +21,22 @@ SERIAL_BELOW = 32768
 def bind_prepare(channels, weight, bias, packed):
     """Return the call that packs a weight (KH, KW, C / groups, K) and its bias for the forward convolution."""
     taps = weight.shape[0] * weight.shape[1]
+    phase, order = _forward_phase(taps, channels.depth)
     return _bind(
         channels,
-        one(PHASE, {"taps": taps, "products": taps * channels.depth}),
-        np.arange(taps),
+        phase,
+        order,
         weight,
         bias,
         packed,
         transposed=False,
     )
+
+
+@lru_cache
+def _forward_phase(taps, depth):
+    """Return the one phase of a forward convolution, and its taps."""
+    return one(PHASE, {"taps": taps, "products": taps * depth}), np.arange(taps)
 
 
 def bind_turn(channels, phases, taps, weight, packed, bias=None):
@@ -39,12 +48,18 @@ def _bind(channels, phases, taps, weight, bias, packed, *, transposed):
     steps = weight_steps(channels, weight, transposed=transposed)
     bias = np.zeros(channels.groups * channels.columns, weight.dtype) if bias is None else bias
     call = serial(pack) if packed.size < SERIAL_BELOW else pack
-    operands = channel_record(str(weight.dtype), channels), phases, taps, steps, weight.reshape(-1), bias, packed
+    operands = _channel_record(weight.dtype, channels), phases, taps, steps, weight.reshape(-1), bias, packed
 
     def run():
         call(*operands)
 
     return run
+
+
+@lru_cache
+def _channel_record(dtype, channels):
+    """Return the record that ``pack`` reads: once for each, so that binding is cheap."""
+    return channel_record(str(dtype), channels)
 
 
 def weight_steps(channels, weight, *, transposed):

@@ -1,0 +1,136 @@
+"""The functions of CS231n's assignments, computed by nbconv: names, arguments, results and meanings are the course's.
+
+    from nbconv.compat.cs231n import conv_relu_backward, conv_relu_forward
+    out, cache = conv_relu_forward(x, w, b, {"stride": 1, "pad": 1})     # (2, 3, 8, 8), (16, 3, 3, 3), (16,)
+    dx, dw, db = conv_relu_backward(dout, cache)
+
+The files are the course's, too: ``from nbconv.compat.cs231n.layers import *``, ``fast_layers``, ``layer_utils``,
+``im2col``, ``optim``, ``solver``, ``gradient_check``. Arrays may be of any real dtype: float32 is computed in float32,
+all else in float64. Results are new arrays. Functions that run kernels take ``device="cpu"`` besides.
+
+Where the course means something else than nbconv's layers, the course's meaning holds here; ``docs/cs231n.md`` has a
+table of that. Errors in shapes and options are raised before anything is computed.
+"""
+
+from .fast_layers import (
+    conv_backward_fast,
+    conv_backward_im2col,
+    conv_backward_strides,
+    conv_forward_fast,
+    conv_forward_im2col,
+    conv_forward_strides,
+    max_pool_backward_fast,
+    max_pool_backward_im2col,
+    max_pool_backward_reshape,
+    max_pool_forward_fast,
+    max_pool_forward_im2col,
+    max_pool_forward_reshape,
+)
+from .gradient_check import (
+    eval_numerical_gradient,
+    eval_numerical_gradient_array,
+    eval_numerical_gradient_blobs,
+    eval_numerical_gradient_net,
+    grad_check_sparse,
+    rel_error,
+)
+from .im2col import col2im, col2im_indices, im2col, im2col_indices
+from .layer_utils import (
+    affine_bn_relu_backward,
+    affine_bn_relu_forward,
+    affine_relu_backward,
+    affine_relu_forward,
+    conv_bn_relu_backward,
+    conv_bn_relu_forward,
+    conv_relu_backward,
+    conv_relu_forward,
+    conv_relu_pool_backward,
+    conv_relu_pool_forward,
+)
+from .layers import (
+    affine_backward,
+    affine_forward,
+    batchnorm_backward,
+    batchnorm_backward_alt,
+    batchnorm_forward,
+    conv_backward_naive,
+    conv_forward_naive,
+    dropout_backward,
+    dropout_forward,
+    layernorm_backward,
+    layernorm_forward,
+    max_pool_backward_naive,
+    max_pool_forward_naive,
+    relu_backward,
+    relu_forward,
+    softmax_loss,
+    spatial_batchnorm_backward,
+    spatial_batchnorm_forward,
+    spatial_groupnorm_backward,
+    spatial_groupnorm_forward,
+    svm_loss,
+)
+from .optim import adam, rmsprop, sgd, sgd_momentum
+from .solver import Solver, load_checkpoint
+
+__all__ = [
+    "Solver",
+    "adam",
+    "affine_backward",
+    "affine_bn_relu_backward",
+    "affine_bn_relu_forward",
+    "affine_forward",
+    "affine_relu_backward",
+    "affine_relu_forward",
+    "batchnorm_backward",
+    "batchnorm_backward_alt",
+    "batchnorm_forward",
+    "col2im",
+    "col2im_indices",
+    "conv_backward_fast",
+    "conv_backward_im2col",
+    "conv_backward_naive",
+    "conv_backward_strides",
+    "conv_bn_relu_backward",
+    "conv_bn_relu_forward",
+    "conv_forward_fast",
+    "conv_forward_im2col",
+    "conv_forward_naive",
+    "conv_forward_strides",
+    "conv_relu_backward",
+    "conv_relu_forward",
+    "conv_relu_pool_backward",
+    "conv_relu_pool_forward",
+    "dropout_backward",
+    "dropout_forward",
+    "eval_numerical_gradient",
+    "eval_numerical_gradient_array",
+    "eval_numerical_gradient_blobs",
+    "eval_numerical_gradient_net",
+    "grad_check_sparse",
+    "im2col",
+    "im2col_indices",
+    "layernorm_backward",
+    "layernorm_forward",
+    "load_checkpoint",
+    "max_pool_backward_fast",
+    "max_pool_backward_im2col",
+    "max_pool_backward_naive",
+    "max_pool_backward_reshape",
+    "max_pool_forward_fast",
+    "max_pool_forward_im2col",
+    "max_pool_forward_naive",
+    "max_pool_forward_reshape",
+    "rel_error",
+    "relu_backward",
+    "relu_forward",
+    "rmsprop",
+    "sgd",
+    "sgd_momentum",
+    "softmax_loss",
+    "spatial_batchnorm_backward",
+    "spatial_batchnorm_forward",
+    "spatial_groupnorm_backward",
+    "spatial_groupnorm_forward",
+    "svm_loss",
+]
