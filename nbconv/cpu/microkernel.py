@@ -134,7 +134,7 @@ def _product_tile(vectors, depthwise, source, rows, offsets, packed, out):
             for m, result in enumerate(results):
                 v.store(result, v.at(out_at, v.element(first_entry, 2 * m + 1)), masks)
 
-        v.either(columns, write)
+        v.whole_or_part(columns, write)
         return context.get_dummy_value()
 
     return signature, generate

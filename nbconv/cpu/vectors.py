@@ -84,14 +84,18 @@ class Vectors:
         ]
 
     def either(self, columns, write_code):
-        """Write code that needs masks for ``columns`` of a row, and again without them for a whole row.
+        """Write code that reads with masks for ``columns`` of a row, and again without them for a whole row.
 
-        Where masks have registers of their own they cost nothing, and one version will do.
+        Where masks have registers of their own, reading with them costs nothing, and one version will do.
         """
-        masks = self.masks(columns)
         if VECTOR_BITS == 512:
-            write_code(masks)
-            return
+            write_code(self.masks(columns))
+        else:
+            self.whole_or_part(columns, write_code)
+
+    def whole_or_part(self, columns, write_code):
+        """Write both versions on every processor, of code that is short and writes much."""
+        masks = self.masks(columns)
         whole_row = self.builder.icmp_signed("==", columns, self.integer(self.columns))
         with self.builder.if_else(whole_row) as (whole, partial):
             with whole:
