@@ -9,11 +9,12 @@ from __future__ import annotations
 from math import prod
 
 from .geometry import Channels
-from .microkernel import EVEN_ROWS, ROWS
+from .microkernel import ROWS
+from .point_tiles import SUM_ROWS
 from .vector import lanes
 from .winograd import OUTPUTS
 
-TRANSFORM = 12
+TRANSFORM = 10
 """Steps of a transform per vector of channels and point: loads, stores and a dozen sums."""
 
 FILTERS = 30
@@ -41,7 +42,7 @@ def winograd_gradient(op, dtype, source, result) -> int:
     """Return the same for the gradient of the weight of a convolution from ``source`` to ``result``."""
     channels = Channels.of(op.groups, source[3], result[3])
     direct = prod(result[:3]) * _filled(prod(op.kernel_size) * channels.depth, ROWS) * _vectors(channels, dtype)
-    return _choose(op, dtype, direct, source, result, lambda depth: _filled(depth, EVEN_ROWS))
+    return _choose(op, dtype, direct, source, result, lambda depth: _filled(depth, SUM_ROWS))
 
 
 def _choose(op, dtype, direct, source, result, rows) -> int:
@@ -53,7 +54,11 @@ def _choose(op, dtype, direct, source, result, rows) -> int:
         return 0
     channels = Channels(op.groups, source[3] // op.groups, result[3] // op.groups, False)
     products = rows(channels.depth) * _vectors(channels, dtype)
-    transforms = TRANSFORM * (source[3] + result[3]) / lanes(dtype)
+    transforms = (
+        TRANSFORM
+        * channels.groups
+        * (-(-channels.depth // lanes(dtype)) + _vectors(channels, dtype) // channels.groups)
+    )
 
     def steps(outputs):
         tiles = result[0] * -(-result[1] // outputs) * -(-result[2] // outputs)

@@ -185,7 +185,7 @@ def map_rows(typingctx, x, relu, start, step, rows, columns, maps, at, out):
                 distance = v.subtract(v.load(v.at(x_at, place), masks), centre)
                 v.store(v.at_least(v.multiply_add(distance, scale, shift), floor), v.at(out_at, place), masks)
 
-        v.either(columns, write)
+        v.whole_or_part(columns, write)
         return context.get_dummy_value()
 
     return signature, generate
@@ -224,7 +224,7 @@ def gradient_rows(typingctx, dy, x, out, relu, follows_x, start, step, rows, col
                         v.set(value, v.multiply(v.get(value), scale))
                 v.store(v.get(value), v.at(dx_at, place), masks)
 
-        v.either(columns, write)
+        v.whole_or_part(columns, write)
         return context.get_dummy_value()
 
     return signature, generate

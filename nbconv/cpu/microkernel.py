@@ -24,9 +24,6 @@ ROWS = (REGISTERS - 4) // 2
 NARROW_ROWS = 9
 """Rows of a tile of sums of one vector: filters of 3 x 3 taps leave none empty, and each keeps its address at hand."""
 
-EVEN_ROWS = 8 if REGISTERS == 32 else 4
-"""Rows of a tile of sums of two vectors where rows are channels: powers of two, mostly."""
-
 AHEAD = 32
 """Pixels ahead of the sums that dy is asked for: pixels of many channels lie too far apart to be foreseen."""
 
@@ -66,14 +63,6 @@ def narrow_sum(
 ):
     """Add to NARROW_ROWS sums of one vector of columns; see ``_sum_tile``."""
     return _sum_tile(NARROW_ROWS, 1, False, x, offsets, dy, runs, sums)
-
-
-@intrinsic
-def even_sum(
-    typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot
-):
-    """Add to EVEN_ROWS sums of two vectors of columns; see ``_sum_tile``."""
-    return _sum_tile(EVEN_ROWS, 2, False, x, offsets, dy, runs, sums)
 
 
 @intrinsic
@@ -145,7 +134,7 @@ def _product_tile(vectors, depthwise, source, rows, offsets, packed, out):
             for m, result in enumerate(results):
                 v.store(result, v.at(out_at, v.element(first_entry, 2 * m + 1)), masks)
 
-        v.either(columns, write)
+        v.whole_or_part(columns, write)
         return context.get_dummy_value()
 
     return signature, generate

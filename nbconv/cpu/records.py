@@ -31,13 +31,17 @@ POOL = _record(
     *("fused", "height", "width", "image_height", "image_width", "channels"),  # of its result, and of what it pools
     *("kernel_h", "kernel_w", "step_h", "step_w", "pad_top", "pad_left", "dilation_h", "dilation_w"),
 )
-TILES = _record("points", "outputs", "taps", "across")  # of Winograd's tiles, on each axis; and tiles in a row
+TILES = _record(
+    *("points", "outputs", "taps", "across"),  # of Winograd's tiles, on each axis; and tiles in a row
+    *("vectors", "filter_vectors"),  # of a group's channels, and of the filters that are multiplied together
+)
 WINDOWS = _record(
     *("height", "width", "channels", "groups", "out_height", "out_width"),  # of x and of y
     *("kernel_h", "kernel_w", "step_h", "step_w", "pad_top", "pad_left", "dilation_h", "dilation_w", "circular"),
 )
 SUMS = _record(
-    *("rows", "wide_rows", "wide_blocks"),  # rows of the weight, of a wide tile; blocks of a group in wide tiles
+    *("rows", "wide_rows", "narrow_rows"),  # of the weight, of a wide tile, of a narrow one
+    *("wide_blocks",),  # blocks of a group in wide tiles
     *("wide_tiles", "narrow_tiles", "tiles"),  # tiles of a wide block, of a narrow one, of all
     *("slot", "pieces", "bias"),  # elements of a tile, partial sums, and whether the bias is wanted
 )

@@ -51,8 +51,14 @@ class Cut(NamedTuple):
     tile_work: int
     """Elements that could be copied in the time of a tile."""
     blocks: int
+    weights: int = 0
+    """Elements that each strip reads again."""
     room: int = ELEMENTS
     """Elements of a strip at most, unless one row has more."""
+    step: int = 1
+    """Rows that are computed together: strips have a multiple of them."""
+    tile: int = ROWS
+    """Grid points of the smallest tile, of which others are multiples."""
 
 
 def choose_strips(cut: Cut) -> Strips:
@@ -60,7 +66,8 @@ def choose_strips(cut: Cut) -> Strips:
 
     Where not even a row fits the cache, because windows reach far, larger strips copy less for each.
     """
-    candidates = [Strips(1, r, -(-cut.rows // r), -(-cut.rows // r) * cut.images) for r in _shares(cut.rows)]
+    sizes = [min(cut.rows, cut.step * share) for share in _shares(-(-cut.rows // cut.step))]
+    candidates = [Strips(1, r, -(-cut.rows // r), -(-cut.rows // r) * cut.images) for r in sizes]
     candidates += [Strips(n, cut.rows, 1, -(-cut.images // n)) for n in _shares(cut.images)[1:]]
     for elements in (cut.room, MOST_ELEMENTS):
         fitting = [strips for strips in candidates if _fits(cut, strips, elements)]
@@ -96,10 +103,19 @@ def _tiles(cut, strips):
     images, rest = divmod(cut.images, strips.images)
     last_rows = cut.rows - strips.rows * (strips.per_image - 1)
     return sum(
-        times * row_times * (-(-n * cut.points(rows) // ROWS) + n * cut.elements(rows) / cut.tile_work)
+        times * row_times * (_tiles_of(cut, n * cut.points(rows)) + _moved(cut, n, rows) / cut.tile_work)
         for n, times in ((strips.images, images), (rest, 1))
         for rows, row_times in ((strips.rows, strips.per_image - 1), (last_rows, 1))
     )
+
+
+def _moved(cut, images, rows):
+    return images * cut.elements(rows) + cut.weights
+
+
+def _tiles_of(cut, points):
+    """Return how many whole tiles so many grid points take: fractions are smaller ones."""
+    return -(-points // cut.tile) * cut.tile / ROWS
 
 
 @helper

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import reduce
 
 from llvmlite import ir
 from numba import types
@@ -83,14 +84,18 @@ class Vectors:
         ]
 
     def either(self, columns, write_code):
-        """Write code that needs masks for ``columns`` of a row, and again without them for a whole row.
+        """Write code that reads with masks for ``columns`` of a row, and again without them for a whole row.
 
-        Where masks have registers of their own they cost nothing, and one version will do.
+        Where masks have registers of their own, reading with them costs nothing, and one version will do.
         """
-        masks = self.masks(columns)
         if VECTOR_BITS == 512:
-            write_code(masks)
-            return
+            write_code(self.masks(columns))
+        else:
+            self.whole_or_part(columns, write_code)
+
+    def whole_or_part(self, columns, write_code):
+        """Write both versions on every processor, of code that is short and writes much."""
+        masks = self.masks(columns)
         whole_row = self.builder.icmp_signed("==", columns, self.integer(self.columns))
         with self.builder.if_else(whole_row) as (whole, partial):
             with whole:
@@ -161,12 +166,17 @@ class Vectors:
         fma = self._declare(self._fma, self.type, [self.type] * 3)
         return self.builder.call(fma, [left, right, addend])
 
-    def all_finite(self, vectors):
-        """Return whether no number in any of the vectors is infinite or NaN: each times zero is zero."""
-        total = self.all_lanes(0.0)
-        for vector in vectors:
-            total = self.product(vector, self.all_lanes(0.0), total)
-        is_zero = self.builder.fcmp_ordered("==", total, self.all_lanes(0.0))
+    def all_finite(self, vectors, masks):
+        """Return whether no number in any of the vectors is infinite or NaN: each times zero is zero.
+
+        Lanes outside of the masks do not count.
+        """
+        zero = self.all_lanes(0.0)
+        totals = [zero] * min(4, len(vectors))
+        for i, vector in enumerate(vectors):
+            totals[i % len(totals)] = self.product(vector, zero, totals[i % len(totals)])
+        total = reduce(self.builder.fadd, totals)
+        is_zero = self.builder.fcmp_ordered("==", self.builder.select(masks[0], total, zero), zero)
         everywhere = self.builder.bitcast(is_zero, ir.IntType(self.lanes))
         return self.builder.icmp_signed("==", everywhere, ir.Constant(everywhere.type, -1))
 
@@ -189,6 +199,11 @@ class Vectors:
         for variable, x, y in zip(variables, left, right, strict=True):
             value = b.call(fma, [x, y, b.load(variable)])
             b.store(b.asm(same, "", f"={_REGISTER},0,~{{memory}}", [value], side_effect=True), variable)
+
+    def barrier(self):
+        """Write an empty piece of assembly that nothing may be read or written across: see ``add_product``."""
+        nothing = ir.FunctionType(ir.VoidType(), [])
+        self.builder.asm(nothing, "", "~{memory}", [], side_effect=True)
 
     def _load(self, pointer, kind, mask):
         pointer, size = self.builder.bitcast(pointer, kind.as_pointer()), _bytes(kind)

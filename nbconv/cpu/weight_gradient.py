@@ -61,7 +61,7 @@ def describe(
     strips = _choose_strips(geometry)
     g = geometry[0]
     offsets = _offsets(g, rows.phases[0], columns.phases[0])
-    sums = sums_record(channels, dtype, len(offsets), ROWS)
+    sums = sums_record(channels, dtype, len(offsets), ROWS, NARROW_ROWS)
     sums["pieces"], sums["bias"] = min(-(-UNITS // int(sums[0]["tiles"])), strips, MOST_PIECES), bias
     if not weight:
         sums["tiles"] = 0
@@ -70,12 +70,13 @@ def describe(
     return WeightGradient(geometry, sums, offsets, _scratch(g, sums[0], dtype, work), work)
 
 
-def sums_record(channels: Channels, dtype, rows, wide_rows):
-    """Return the record of tiles that cover ``rows`` rows of a weight, in wide blocks ``wide_rows`` at a time."""
-    wide, wide_tiles, narrow_tiles = channels.wide_blocks(dtype), -(-rows // wide_rows), -(-rows // NARROW_ROWS)
+def sums_record(channels: Channels, dtype, rows, wide_rows, narrow_rows):
+    """Return the record of tiles that cover ``rows`` rows of a weight: so many at a time in wide and narrow blocks."""
+    wide, wide_tiles, narrow_tiles = channels.wide_blocks(dtype), -(-rows // wide_rows), -(-rows // narrow_rows)
     tiles = channels.groups * (wide * wide_tiles + (channels.blocks(dtype) - wide) * narrow_tiles)
-    slot = max(wide_rows * channels.block(dtype), NARROW_ROWS * lanes(dtype))
-    return one(SUMS, zip(SUMS.names, (rows, wide_rows, wide, wide_tiles, narrow_tiles, tiles, slot, 0, 0), strict=True))
+    slot = max(wide_rows * channels.block(dtype), narrow_rows * lanes(dtype))
+    numbers = rows, wide_rows, narrow_rows, wide, wide_tiles, narrow_tiles, tiles, slot, 0, 0
+    return one(SUMS, zip(SUMS.names, numbers, strict=True))
 
 
 def _choose_strips(geometry):
@@ -213,7 +214,7 @@ def tile_place(g, s, tile):
         block, row, rows = tile // s.wide_tiles, tile % s.wide_tiles * s.wide_rows, s.wide_rows
     else:
         tile -= wide
-        block, row, rows = s.wide_blocks + tile // s.narrow_tiles, tile % s.narrow_tiles * NARROW_ROWS, NARROW_ROWS
+        block, row, rows = s.wide_blocks + tile // s.narrow_tiles, tile % s.narrow_tiles * s.narrow_rows, s.narrow_rows
     return group, block, min(g.block, g.columns - block * g.block), (row, min(row + rows, s.rows))
 
 

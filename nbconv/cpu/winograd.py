@@ -11,6 +11,7 @@ with any result that is not finite is computed again, as a sum of products.
 
 from __future__ import annotations
 
+from math import gcd
 from typing import NamedTuple
 
 import numba
@@ -23,10 +24,12 @@ from .convolution import SERIAL_BELOW, first_channel, share
 from .fused_pool import grid_rows, pool_strip, rows_to_pool
 from .geometry import Axis, Channels
 from .memory import odd_lines
-from .microkernel import ROWS, narrow_tile, wide_tile
+from .microkernel import CHAIN, ROWS
 from .packing import weight_steps
+from .point_tiles import NARROW_ROWS, WIDE_ROWS, clear_tails, filled, point_step, product_tile
 from .records import POOL, TILES, geometry_record, one
 from .strips import UNITS, Cut, choose_strips, copy_strip, strip_bounds, worker_count
+from .vector import lanes
 from .winograd_transforms import points_to_results, tile_to_points
 from .winograd_weights import buffers
 
@@ -35,6 +38,9 @@ OUTPUTS = {3: (4, 2), 5: (2,)}
 
 ROOM = 196_608
 """Elements of a strip, its transform and the products of a block at most: most of a core's second cache."""
+
+MOST_ROOM = 1 << 20
+"""The same where there are as many weights: these are read again for each strip, and cost more than the strip does."""
 
 
 class Winograd(NamedTuple):
@@ -70,7 +76,9 @@ def describe(
     pool = one(POOL) if pool is None else pool
     taps = [i * rows.reach + j for i, _ in rows.phases[0].taps for j, _ in columns.phases[0].taps]
     points, across = rows.reach + outputs - 1, -(-columns.count // outputs)
-    tiles = one(TILES, zip(TILES.names, (points, outputs, rows.reach, across), strict=True))
+    vectors = -(-channels.depth // lanes(dtype))
+    together = min(channels.block(dtype), channels.padded(dtype)) // lanes(dtype)
+    tiles = one(TILES, zip(TILES.names, (points, outputs, rows.reach, across, vectors, together), strict=True))
     geometry = geometry_record(dtype, source, rows, columns, channels, result[3])
     geometry["circular"], geometry["relu"] = circular, relu
     geometry["copied"], geometry["strip_width"] = True, across * outputs + rows.reach - 1
@@ -87,7 +95,9 @@ def _cut(geometry, tiles, pool, dtype, *, serial):
     """Choose the strips and how many units share one; return the buffers of all workers."""
     g, w, fused = geometry[0], tiles[0], int(pool[0]["fused"])
     blocks, block, channels = int(g["groups"] * g["blocks"]), int(g["block"]), int(g["channels"])
-    outputs, values = int(w["outputs"]), int(w["points"]) ** 2
+    outputs, values, lanes = int(w["outputs"]), int(w["points"]) ** 2, int(g["lanes"])
+    vectors, filter_vectors = int(g["groups"] * w["vectors"]), int(w["filter_vectors"])
+    weights = int(g["groups"] * g["padded"] * g["depth"]) * values
 
     def down(rows):
         return -(-int(grid_rows(pool, rows)) // outputs)
@@ -102,7 +112,9 @@ def _cut(geometry, tiles, pool, dtype, *, serial):
         return fused * int(grid_rows(pool, rows) * g["grid_width"]) * blocks * block
 
     def elements(rows):
-        return source_elements(rows) + values * points(rows) * (channels + block) + result_elements(rows)
+        return (
+            source_elements(rows) + values * points(rows) * (vectors + filter_vectors) * lanes + result_elements(rows)
+        )
 
     strips = choose_strips(
         Cut(
@@ -112,24 +124,25 @@ def _cut(geometry, tiles, pool, dtype, *, serial):
             elements=elements,
             tile_work=int(8 * ROWS * int(g["depth"]) * values * blocks),
             blocks=blocks,
-            room=ROOM,
+            weights=weights,
+            room=max(ROOM, min(weights, MOST_ROOM)),
+            step=outputs // gcd(outputs, int(pool[0]["step_h"])) if fused else outputs,
+            tile=WIDE_ROWS[1],
         )
     )
     for name, value in zip(("strip_images", "strip_rows", "strips_per_image", "strips"), strips, strict=True):
         geometry[name] = value
     geometry["parts"] = parts = min(blocks, -(-UNITS // strips.count))
-    lines = odd_lines.py_func
     count = strips.images * points(strips.rows)
     pooled = strips.images * fused * int(grid_rows(pool, strips.rows) * g["grid_width"]) * -(-blocks // parts) * block
     sizes = {
-        "inputs": lines(strips.images * source_elements(strips.rows)),
-        "data": values * lines(count * channels),
-        "products": values * lines(count * block),
-        "results": lines(pooled),
+        "inputs": odd_lines.py_func(strips.images * source_elements(strips.rows) + lanes),
+        "data": values * point_step.py_func(count, vectors, lanes),
+        "products": values * point_step.py_func(count, filter_vectors, lanes),
+        "results": odd_lines.py_func(pooled),
     }
     workers = 1 if serial else worker_count(numba.config.NUMBA_NUM_THREADS, sum(sizes.values()), dtype)
-    rows = Buffer((workers, count + ROWS, 2), "int64")
-    return {"rows": rows, **{name: Buffer((workers, size), dtype) for name, size in sizes.items()}}
+    return {name: Buffer((workers, size), dtype) for name, size in sizes.items()}
 
 
 def bind(w: Winograd, source, weight, transformed, bias, out, argmax, scratch, *, transposed=False):
@@ -140,12 +153,11 @@ def bind(w: Winograd, source, weight, transformed, bias, out, argmax, scratch, *
     call = serial(convolve_tiles) if w.work < SERIAL_BELOW else convolve_tiles
     argmax = np.empty(0, np.uint8) if argmax is None else argmax
     bias = np.zeros(w.channels.groups * w.channels.columns, source.dtype) if bias is None else bias
-    offsets = np.arange(w.channels.depth, dtype=np.int32)
     steps = np.array(weight_steps(w.channels, weight, transposed=transposed))
     filters = transformed.reshape(-1), bias, w.taps, steps, weight.reshape(-1)
-    operands = w.geometry, w.tiles, w.pool, offsets, source.reshape(-1), *filters
+    operands = w.geometry, w.tiles, w.pool, source.reshape(-1), *filters
     results = out.reshape(-1), argmax.reshape(-1)
-    working = tuple(scratch[name] for name in ("inputs", "data", "products", "results", "rows"))
+    working = tuple(scratch[name] for name in ("inputs", "data", "products", "results"))
 
     def run():
         call(*operands, *results, *working)
@@ -155,11 +167,10 @@ def bind(w: Winograd, source, weight, transformed, bias, out, argmax, scratch, *
 
 @kernel
 def convolve_tiles(
-    geometry, tiles, pool, offsets, source, transformed, bias, taps, steps, weight, out, argmax, inputs, data, products,
-    results, rows,
+    geometry, tiles, pool, source, transformed, bias, taps, steps, weight, out, argmax, inputs, data, products, results
 ):  # fmt: skip
-    """Compute all units; each worker has its own of the last five arrays."""
-    workers = len(rows)
+    """Compute all units; each worker has its own of the last four arrays."""
+    workers = len(inputs)
     for worker in prange(workers):
         g, w, p = geometry[0], tiles[0], pool[0]
         units, present, count = g.strips * g.parts, -1, 0
@@ -171,12 +182,13 @@ def convolve_tiles(
             blocks = share(part, g.parts, g.groups * g.blocks)
             if strip != present:
                 copy_strip(g, source, images, (grid[0], grid[0] + down * w.outputs), inputs[worker])
-                count = transform_strip(g, w, images[1] - images[0], down, inputs[worker], data[worker], rows[worker])
+                count = transform_strip(g, w, images[1] - images[0], down, inputs[worker], data[worker])
+                clear_tails(data[worker], count, g.groups * w.vectors, g.lanes, w.points * w.points)
                 present = strip
             channels = first_channel(g, blocks[0]), first_channel(g, blocks[1])
             there = results[worker] if p.fused else out
             for block in range(blocks[0], blocks[1]):
-                multiply(g, w, block, count, offsets, data[worker], transformed, products[worker], rows[worker])
+                multiply(g, w, block, count, data[worker], transformed, products[worker])
                 places = places_of_results(g, p, images, grid, channels, first_channel(g, block))
                 size = images[1] - images[0], grid[1] - grid[0]
                 filters = bias, taps, steps, weight
@@ -186,48 +198,61 @@ def convolve_tiles(
 
 
 @helper
-def transform_strip(g, w, images, down, strip, data, rows):
-    """Transform all tiles of a strip; return how many there are, and write down where each is and has its products.
-
-    Behind the last come repetitions of it, so that every register tile is full.
-    """
+def transform_strip(g, w, images, down, strip, data):
+    """Transform all tiles of a strip, as ``point_tiles.py`` wants them; return how many there are."""
     count = images * down * w.across
-    step, line, pixel = odd_lines(count * g.channels), g.strip_width * g.channels, g.channels
+    step = point_step(count, g.groups * w.vectors, g.lanes)
+    line, pixel = g.strip_width * g.channels, g.channels
     image = (down * w.outputs + w.taps - 1) * line
     tile = 0
     for n in range(images):
         for i in range(down):
             for j in range(w.across):
                 start = n * image + i * w.outputs * line + j * w.outputs * pixel
-                for c in range(0, g.channels, g.lanes):
-                    place, channels = tile * g.channels + c, min(g.lanes, g.channels - c)
-                    if w.points == 4:
-                        tile_to_points(4, strip, start + c, line, pixel, data, place, step, channels)
-                    else:
-                        tile_to_points(6, strip, start + c, line, pixel, data, place, step, channels)
-                rows[tile, 0], rows[tile, 1] = tile * g.channels, tile * g.block
+                for group in range(g.groups):
+                    for c in range(0, g.depth, g.lanes):
+                        place = ((group * w.vectors + c // g.lanes) * filled(count) + tile) * g.lanes
+                        channel = start + group * g.depth + c
+                        if w.points == 4:
+                            tile_to_points(4, strip, channel, line, pixel, data, place, step)
+                        else:
+                            tile_to_points(6, strip, channel, line, pixel, data, place, step)
                 tile += 1
-    for m in range(tile, tile + ROWS if tile else 0):
-        rows[m, 0], rows[m, 1] = rows[tile - 1, 0], rows[tile - 1, 1]
-    return tile
+    return count
 
 
 @helper
-def multiply(g, w, block, count, offsets, data, transformed, products, rows):
+def multiply(g, w, block, count, data, transformed, products):
     """Multiply, at each point, the values of all tiles with those of one block of filters."""
     group, column = block // g.blocks, block % g.blocks * g.block
-    panel = (group * g.padded + column) * (1 + g.depth)
-    panel_step = g.groups * g.padded * (1 + g.depth)
-    step, place = odd_lines(count * g.channels), odd_lines(count * g.block)
+    panel, panel_step = (group * g.padded + column) * g.depth, g.groups * g.padded * g.depth
+    vector_step = filled(count) * g.lanes
+    step, place_step = point_step(count, g.groups * w.vectors, g.lanes), point_step(count, w.filter_vectors, g.lanes)
     is_wide = g.columns - column > g.lanes
     for point in range(w.points * w.points):
-        start, at, out = point * step + group * g.depth, panel + point * panel_step, point * place
-        if is_wide:
-            for m in range(0, count, ROWS):
-                wide_tile(data, start, rows, m, offsets, transformed, at, products, out, g.block, False)
-        else:
-            for m in range(0, count, ROWS):
-                narrow_tile(data, start, rows, m, offsets, transformed, at, products, out, g.lanes, False)
+        start = point * step + group * w.vectors * vector_step
+        at, place = panel + point * panel_step, point * place_step
+        for first in range(0, g.depth, CHAIN):
+            some, onto = (first, min(g.depth, first + CHAIN)), first > 0
+            for m in range(0, count, WIDE_ROWS[0] if is_wide else NARROW_ROWS[0]):
+                values = data, start + m * g.lanes, vector_step
+                multiply_some(
+                    values, some, (transformed, at), (products, place + m * g.lanes), is_wide, count - m, onto
+                )
+
+
+@helper
+def multiply_some(values, some, filters, target, is_wide, count, onto):
+    """Multiply the values of some tiles, as many as a register tile takes."""
+    (data, start, step), (packed, panel), (products, place) = values, filters, target
+    if is_wide and count > WIDE_ROWS[1]:
+        product_tile(WIDE_ROWS[0], 2, data, start, step, some, packed, panel, products, place, step, onto)
+    elif is_wide:
+        product_tile(WIDE_ROWS[1], 2, data, start, step, some, packed, panel, products, place, step, onto)
+    elif count > NARROW_ROWS[1]:
+        product_tile(NARROW_ROWS[0], 1, data, start, step, some, packed, panel, products, place, step, onto)
+    else:
+        product_tile(NARROW_ROWS[1], 1, data, start, step, some, packed, panel, products, place, step, onto)
 
 
 @helper
@@ -250,7 +275,8 @@ def write_results(g, w, block, size, places, products, filters, strip, out):
     columns = min(g.block, g.columns - block % g.blocks * g.block)
     (images, rows), (start, image, row, pixel) = size, places
     down = (rows + w.outputs - 1) // w.outputs
-    step, tile = odd_lines(images * down * w.across * g.block), 0
+    count, tile = images * down * w.across, 0
+    step = point_step(count, w.filter_vectors, g.lanes)
     for n in range(images):
         for i in range(0, rows, w.outputs):
             for j in range(0, g.grid_width, w.outputs):
@@ -258,7 +284,8 @@ def write_results(g, w, block, size, places, products, filters, strip, out):
                 place = start + n * image + i * row + j * pixel
                 window = (n * (down * w.outputs + w.taps - 1) + i) * g.strip_width + j
                 for c in range(0, columns, g.lanes):
-                    here, channel, lanes = tile * g.block + c, first_channel(g, block) + c, min(g.lanes, columns - c)
+                    here = (c // g.lanes * filled(count) + tile) * g.lanes
+                    channel, lanes = first_channel(g, block) + c, min(g.lanes, columns - c)
                     target = out, place + c, row, pixel
                     if not write_tile(g, w, (products, here, step), filters, channel, lanes, inside, target):
                         sum_tile(g, w, strip, window * g.channels, filters, channel, lanes, inside, target)

@@ -19,9 +19,10 @@ from .compile import helper, kernel, serial
 from .convolution import SERIAL_BELOW, first_channel, share
 from .geometry import Axis, Channels, each_pixel
 from .memory import clear, odd_lines
-from .microkernel import EVEN_ROWS, NARROW_ROWS, ROWS, even_sum, narrow_sum
+from .point_tiles import NARROW_SUM_ROWS, SUM_ROWS, filled, point_step, sum_tile
 from .records import TILES, geometry_record, one
 from .strips import copy_strip, strip_bounds, worker_count
+from .vector import lanes
 from .weight_gradient import sums_record, tile_place
 from .winograd import transform_strip
 from .winograd_transforms import filter_to_points, points_to_results
@@ -40,13 +41,12 @@ MOST_SUMS = 1 << 20
 
 
 class WinogradGradient(NamedTuple):
-    """What the kernels must know: records of x and dy, the order of channels, and what buffers are needed."""
+    """What the kernels must know: records of x and dy, of tiles and sums, and what buffers are needed."""
 
     geometry: np.ndarray
     gradient: np.ndarray
     tiles: np.ndarray
     sums: np.ndarray
-    offsets: np.ndarray
     scratch: dict[str, Buffer]
     work: int
 
@@ -57,7 +57,9 @@ def describe(dtype, source, rows: Axis, columns: Axis, channels: Channels, filte
     Tiles of dy have ``outputs`` x ``outputs`` pixels.
     """
     points, across = rows.reach + outputs - 1, -(-columns.count // outputs)
-    tiles = one(TILES, zip(TILES.names, (points, outputs, rows.reach, across), strict=True))
+    read = -(-channels.depth // NARROW_SUM_ROWS) * NARROW_SUM_ROWS
+    vectors, filter_vectors = -(-read // lanes(dtype)), channels.padded(dtype) // lanes(dtype)
+    tiles = one(TILES, zip(TILES.names, (points, outputs, rows.reach, across, vectors, filter_vectors), strict=True))
     geometry = geometry_record(dtype, source, rows, columns, channels, filters)
     geometry["circular"], geometry["copied"] = circular, True
     geometry["strip_width"] = across * outputs + rows.reach - 1
@@ -68,13 +70,12 @@ def describe(dtype, source, rows: Axis, columns: Axis, channels: Channels, filte
     down = -(-rows.count // outputs)
     strips = _choose_strips(geometry, down, across, outputs)
     g = geometry[0]
-    sums = sums_record(channels, dtype, channels.depth, EVEN_ROWS)
+    sums = sums_record(channels, dtype, channels.depth, SUM_ROWS, NARROW_SUM_ROWS)
     values = points * points * int(sums[0]["tiles"] * sums[0]["slot"])
     sums["pieces"] = _pieces(source[0] * down * across, strips, values)
     work = source[0] * down * across * points * points * channels.depth * filters
-    offsets = np.minimum(np.arange(channels.depth + max(EVEN_ROWS, NARROW_ROWS)), channels.depth - 1)
     scratch = _scratch(g, tiles[0], sums[0], dtype, serial=work < SERIAL_BELOW)
-    return WinogradGradient(geometry, gradient, tiles, sums, offsets, scratch, work)
+    return WinogradGradient(geometry, gradient, tiles, sums, scratch, work)
 
 
 def _choose_strips(geometry, down, across, outputs):
@@ -101,19 +102,18 @@ def _pieces(tiles, strips, sums):
 
 
 def _scratch(g, w, s, dtype, *, serial):
-    lines, points, outputs = odd_lines.py_func, int(w["points"]), int(w["outputs"])
+    lines, points, outputs, size = odd_lines.py_func, int(w["points"]), int(w["outputs"]), int(g["lanes"])
     images, channels, filters = (int(g[name]) for name in ("strip_images", "channels", "out_channels"))
     down = -(-int(g["strip_rows"]) // outputs)
     count = images * down * int(w["across"])
     sizes = {
-        "pixels": lines(images * (down * outputs + int(w["taps"]) - 1) * int(g["strip_width"]) * channels),
-        "pixel_values": points**2 * lines(count * channels),
-        "gradients": lines(count * outputs**2 * filters),
-        "gradient_values": points**2 * lines(count * filters),
+        "pixels": lines(images * (down * outputs + int(w["taps"]) - 1) * int(g["strip_width"]) * channels + size),
+        "pixel_values": points**2 * point_step.py_func(count, int(g["groups"] * w["vectors"]), size),
+        "gradients": lines(count * outputs**2 * filters + size),
+        "gradient_values": points**2 * point_step.py_func(count, int(g["groups"] * w["filter_vectors"]), size),
     }
     workers = 1 if serial else worker_count(numba.config.NUMBA_NUM_THREADS, sum(sizes.values()), dtype)
     return {
-        "tile_rows": Buffer((workers, count + ROWS, 2), "int64"),
         **{name: Buffer((workers, size), dtype) for name, size in sizes.items()},
         "value_sums": Buffer((int(s["pieces"]), points**2 * int(s["tiles"] * s["slot"])), dtype),
     }
@@ -123,7 +123,7 @@ def bind(w: WinogradGradient, x, dy, dweight, scratch):
     """Return the call that computes ``dweight``."""
     add, combine = (serial(k) if w.work < SERIAL_BELOW else k for k in (sum_values, add_value_sums))
     records, images = (w.geometry, w.gradient, w.tiles, w.sums), (x.reshape(-1), dy.reshape(-1))
-    operands = *records, w.offsets, *images, *(scratch[name] for name in w.scratch)
+    operands = *records, *images, *(scratch[name] for name in w.scratch)
     no_bias = np.zeros(w.geometry[0]["out_channels"], x.dtype)
     results = *records, *images, no_bias, scratch["value_sums"], dweight.reshape(-1)
 
@@ -136,8 +136,7 @@ def bind(w: WinogradGradient, x, dy, dweight, scratch):
 
 @kernel
 def sum_values(
-    geometry, gradient, tiles, sums, offsets, x, dy, tile_rows, pixels, pixel_values, gradients, gradient_values,
-    value_sums,
+    geometry, gradient, tiles, sums, x, dy, pixels, pixel_values, gradients, gradient_values, value_sums
 ):  # fmt: skip
     """Compute the sums of all pieces; each worker has its own of the arrays between ``dy`` and ``value_sums``."""
     workers = len(pixels)
@@ -153,44 +152,46 @@ def sum_values(
                 lines = rows[0], rows[0] + down * w.outputs
                 copy_strip(g, x, images, lines, pixels[worker])
                 copy_strip(d, dy, images, lines, gradients[worker])
-                count = images[1] - images[0]
-                count = transform_strip(g, w, count, down, pixels[worker], pixel_values[worker], tile_rows[worker])
+                count = transform_strip(g, w, images[1] - images[0], down, pixels[worker], pixel_values[worker])
                 transform_gradient(d, w, count, gradients[worker], gradient_values[worker])
-                add_products(
-                    g, w, s, count, offsets, pixel_values[worker], gradient_values[worker], tile_rows[worker],
-                    value_sums[piece],
-                )  # fmt: skip
+                add_products(g, w, s, count, pixel_values[worker], gradient_values[worker], value_sums[piece])
 
 
 @helper
 def transform_gradient(d, w, count, strip, values):
     """Transform all tiles of a strip of dy: rows of tiles follow one another without a gap."""
-    step, line, pixel = odd_lines(count * d.channels), d.strip_width * d.channels, d.channels
+    step = point_step(count, d.groups * w.filter_vectors, d.lanes)
+    line, pixel = d.strip_width * d.channels, d.channels
     for tile in range(count):
         start = tile // w.across * w.outputs * line + tile % w.across * w.outputs * pixel
-        for c in range(0, d.channels, d.lanes):
-            place, channels = tile * d.channels + c, min(d.lanes, d.channels - c)
-            if w.points == 4:
-                filter_to_points(4, 2, strip, start + c, line, pixel, values, place, step, channels)
-            elif w.outputs == 4:
-                filter_to_points(6, 4, strip, start + c, line, pixel, values, place, step, channels)
-            else:
-                filter_to_points(6, 2, strip, start + c, line, pixel, values, place, step, channels)
+        for group in range(d.groups):
+            for c in range(0, d.columns, d.lanes):
+                place = ((group * w.filter_vectors + c // d.lanes) * filled(count) + tile) * d.lanes
+                channel = start + group * d.columns + c
+                if w.points == 4:
+                    filter_to_points(4, 2, strip, channel, line, pixel, values, place, step)
+                elif w.outputs == 4:
+                    filter_to_points(6, 4, strip, channel, line, pixel, values, place, step)
+                else:
+                    filter_to_points(6, 2, strip, channel, line, pixel, values, place, step)
 
 
 @helper
-def add_products(g, w, s, count, offsets, x, dy, run, sums):
-    """Add to the sums of all points the products of a strip; ``run`` begins with zeros: one run of tiles, from 0."""
-    x_step, dy_step = odd_lines(count * g.channels), odd_lines(count * g.out_channels)
+def add_products(g, w, s, count, x, dy, sums):
+    """Add to the sums of all points the products of a strip of so many tiles."""
+    vector_step = filled(count) * g.lanes
+    x_step = point_step(count, g.groups * w.vectors, g.lanes)
+    dy_step = point_step(count, g.groups * w.filter_vectors, g.lanes)
     for point in range(w.points * w.points):
         for tile in range(s.tiles):
             group, block, columns, (row, _) = tile_place(g, s, tile)
-            xs, dys = point * x_step + group * g.depth, point * dy_step + first_channel(g, group * g.blocks + block)
+            xs = point * x_step + (group * w.vectors + row // g.lanes) * vector_step + row % g.lanes
+            dys = point * dy_step + (group * w.filter_vectors + block * g.block // g.lanes) * vector_step
             slot = (point * s.tiles + tile) * s.slot
             if columns > g.lanes:
-                even_sum(x, xs, offsets, row, dy, dys, run, 1, count, g.channels, g.out_channels, columns, sums, slot)
+                sum_tile(SUM_ROWS, 2, x, xs, vector_step, dy, dys, vector_step, count, sums, slot)
             else:
-                narrow_sum(x, xs, offsets, row, dy, dys, run, 1, count, g.channels, g.out_channels, columns, sums, slot)
+                sum_tile(NARROW_SUM_ROWS, 1, x, xs, vector_step, dy, dys, vector_step, count, sums, slot)
 
 
 @kernel

@@ -1,7 +1,7 @@
 """Weights for Winograd's algorithm: filters transformed, and transformed in the order in which tiles read them.
 
-For each point of the transform there are panels as in ``packing.py``, with a row of zeros in place of the biases: those
-are added to the results.
+For each point of the transform there are panels as in ``packing.py``, but without biases, which are added to the
+results.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from .winograd_transforms import filter_to_points
 
 
 def buffers(channels: Channels, dtype, taps, points) -> dict[str, Buffer]:
-    """Return the arrays of transformed filters, and the one that filters of a block are filters_ in."""
+    """Return the arrays of transformed filters, and the one that filters of a block are gathered in."""
     blocks = channels.groups * channels.blocks(dtype)
-    panels = channels.groups * channels.padded(dtype) * (1 + channels.depth)
+    panels = channels.groups * channels.padded(dtype) * channels.depth
     return {
         "transformed": Buffer((points, points, panels), dtype),
         "filters": Buffer((blocks, taps, channels.block(dtype)), dtype),
@@ -54,12 +54,9 @@ def transform_weights(geometry, size, taps, steps, weight, transformed, filters)
         g, w = geometry[0], size[0]
         group, column = unit // g.blocks, unit % g.blocks * g.block
         columns, width = min(g.block, g.columns - column), min(g.block, g.padded - column)
-        panel = (group * g.padded + column) * (1 + g.depth)
-        step = g.groups * g.padded * (1 + g.depth)
+        panel, step = (group * g.padded + column) * g.depth, g.groups * g.padded * g.depth
         block = filters[unit]
         clear(block, 0, block.size)
-        for point in range(w.points * w.points):
-            clear(transformed, panel + point * step, width)
         for k in range(g.depth):
             start = group * steps[3] + column * steps[2] + k * steps[1]
             for t in range(len(taps)):
@@ -67,7 +64,7 @@ def transform_weights(geometry, size, taps, steps, weight, transformed, filters)
                 for j in range(columns):
                     block[t, j] = tap[j * steps[2]]
             for j in range(0, width, g.lanes):
-                transform_filter(g, w, block, j, transformed, panel + (1 + k) * width + j, step)
+                transform_filter(g, w, block, j, transformed, panel + k * width + j, step)
 
 
 @helper
@@ -75,8 +72,8 @@ def transform_filter(g, w, filters, start, transformed, place, step):
     """Transform one vector of filters."""
     line, pixel = w.taps * g.block, g.block
     if w.points == 4:
-        filter_to_points(4, 3, filters, start, line, pixel, transformed, place, step, g.lanes)
+        filter_to_points(4, 3, filters, start, line, pixel, transformed, place, step)
     elif w.taps == 3:
-        filter_to_points(6, 3, filters, start, line, pixel, transformed, place, step, g.lanes)
+        filter_to_points(6, 3, filters, start, line, pixel, transformed, place, step)
     else:
-        filter_to_points(6, 5, filters, start, line, pixel, transformed, place, step, g.lanes)
+        filter_to_points(6, 5, filters, start, line, pixel, transformed, place, step)
