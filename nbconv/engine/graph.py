@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 
 from ..errors import GraphError, NbconvError, OptionError, ShapeError
 from ..ops.base import Layer, Op, Shape, Symbol, describe
-from ..ops.options import integer
+from ..ops.options import choice, integer
 
 DATA_FORMATS = ("NCHW", "NHWC")
 
@@ -99,8 +99,7 @@ def input_symbol(shape: Sequence[int], data_format: str = "NCHW", name: str | No
     ``Input((3, 32, 32))`` stands for images (N, 3, 32, 32), ``Input((3, 100))`` for sequences (N, 3, 100),
     ``Input((20,))`` for feature vectors (N, 20).
     """
-    if data_format not in DATA_FORMATS:
-        raise OptionError(f"data_format must be one of {DATA_FORMATS}, got {data_format!r}")
+    choice(data_format, "data_format", DATA_FORMATS)
     try:
         sizes = tuple(integer(size, "input_shape") for size in shape)
     except TypeError:

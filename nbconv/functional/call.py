@@ -11,16 +11,16 @@ from ..data.layout import channels_last, from_channels_last
 from ..engine.bind import bind_backward, bind_forward, bind_prepare, gradient_names
 from ..engine.graph import DATA_FORMATS
 from ..engine.registry import Device, open_device, prepared_shapes, scratch_shapes
-from ..errors import DataError, OptionError, ShapeError
+from ..errors import DataError, ShapeError
 from ..ops.base import Op
+from ..ops.options import choice
 
 
 class Call:
     """One op with its operands on a device, in the layout inside."""
 
     def __init__(self, op: Op, device: str | Device, data_format: str = "NCHW", **operands):
-        if data_format not in DATA_FORMATS:
-            raise OptionError(f"data_format must be one of {DATA_FORMATS}, got {data_format!r}")
+        choice(data_format, "data_format", DATA_FORMATS)
         self.op, self.device, self.data_format = op, open_device(device), data_format
         hosts = {name: host_array(value, name) for name, value in operands.items() if value is not None}
         self.dtype = _dtype({n: a for n, a in hosts.items() if n not in (*op.integer_inputs, *op.context)})

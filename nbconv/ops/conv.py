@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from ..errors import OptionError, ShapeError
 from .base import Buffer, Layer, Shape
-from .options import flag, initializer, integer, settle
+from .options import choice, flag, initializer, integer, settle
 from .pool import MaxPool2d
 from .receptive import Window, sliding
 from .shapes import AXES, Pads, image, padding_option, pair, resolve_padding, span, window_count
@@ -94,12 +94,9 @@ class Conv2d(Layer):
         settle(self, padding=padding_option(self.padding, PADDINGS))
         if self.out_channels % self.groups:
             raise OptionError(f"out_channels {self.out_channels} does not divide by groups {self.groups}")
-        if self.padding_mode not in PADDING_MODES:
-            raise OptionError(f"padding_mode must be one of {PADDING_MODES}, got {self.padding_mode!r}")
-        if self.activation not in ACTIVATIONS:
-            raise OptionError(f"activation must be one of {ACTIVATIONS}, got {self.activation!r}")
-        if self.algorithm not in ALGORITHMS:
-            raise OptionError(f"algorithm must be one of {ALGORITHMS}, got {self.algorithm!r}")
+        choice(self.padding_mode, "padding_mode", PADDING_MODES)
+        choice(self.activation, "activation", ACTIVATIONS)
+        choice(self.algorithm, "algorithm", ALGORITHMS)
         if self.algorithm == "winograd" and not self.has_winograd:
             raise OptionError(
                 f"algorithm='winograd' needs a kernel of 3x3 or 5x5, stride 1 and dilation 1, got kernel_size="

@@ -9,7 +9,7 @@ from typing import ClassVar
 from ..errors import OptionError, ShapeError
 from .base import Layer, Shape
 from .conv import ACTIVATIONS, Conv2d
-from .options import flag, initializer, integer, settle
+from .options import choice, flag, initializer, integer, settle
 from .receptive import Window, transposed
 from .shapes import AXES, Pads, image, padding_option, pair, span
 
@@ -91,10 +91,8 @@ class ConvTranspose2d(Layer):
                 f"output_padding {self.output_padding} must be less than the stride {self.stride} on both axes; "
                 f"for a larger border put Pad2d behind it"
             )
-        if self.activation not in ACTIVATIONS:
-            raise OptionError(f"activation must be one of {ACTIVATIONS}, got {self.activation!r}")
-        if self.algorithm not in ALGORITHMS:
-            raise OptionError(f"algorithm must be one of {ALGORITHMS}, got {self.algorithm!r}")
+        choice(self.activation, "activation", ACTIVATIONS)
+        choice(self.algorithm, "algorithm", ALGORITHMS)
         self.as_conv2d(self.groups)  # which knows where Winograd's algorithm is possible
 
     def as_conv2d(self, channels: int) -> Conv2d:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import ClassVar
 
-from ..errors import OptionError, ShapeError
+from ..errors import ShapeError
 from .base import Layer, Shape
 from .conv import ACTIVATIONS
-from .options import flag, initializer, integer, settle
+from .options import choice, flag, initializer, integer, settle
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,8 +49,7 @@ class Linear(Layer):
         super().__post_init__()
         settle(self, out_features=integer(self.out_features, "out_features"))
         settle(self, bias=flag(self.bias, "bias"), init=initializer(self.init))
-        if self.activation not in ACTIVATIONS:
-            raise OptionError(f"activation must be one of {ACTIVATIONS}, got {self.activation!r}")
+        choice(self.activation, "activation", ACTIVATIONS)
 
     def out_shape(self, x: Shape) -> Shape:
         if len(x) != 2:

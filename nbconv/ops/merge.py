@@ -9,7 +9,7 @@ from typing import ClassVar
 from ..errors import OptionError, ShapeError
 from .base import Layer, Shape
 from .conv import ACTIVATIONS
-from .options import integer, settle
+from .options import choice, integer, settle
 from .shapes import samples
 
 
@@ -28,8 +28,7 @@ class Add(Layer):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.activation not in ACTIVATIONS:
-            raise OptionError(f"activation must be one of {ACTIVATIONS}, got {self.activation!r}")
+        choice(self.activation, "activation", ACTIVATIONS)
 
     def reads_in_backward(self):
         return ("out",) if self.activation else ()

@@ -9,7 +9,7 @@ from typing import ClassVar
 from ..errors import OptionError, ShapeError
 from .base import Buffer, Layer, Shape
 from .conv import ACTIVATIONS
-from .options import flag, integer, number, settle
+from .options import choice, flag, integer, number, settle
 from .pool import MaxPool2d
 from .receptive import Window
 from .shapes import image, samples
@@ -65,8 +65,7 @@ class BatchNorm(Layer):
         momentum = number(self.momentum, "momentum (the weight of the new value)", least=0, most=1)
         settle(self, eps=number(self.eps, "eps", above=0), momentum=momentum)
         settle(self, affine=flag(self.affine, "affine"), training=flag(self.training, "training"))
-        if self.activation not in ACTIVATIONS:
-            raise OptionError(f"activation must be one of {ACTIVATIONS}, got {self.activation!r}")
+        choice(self.activation, "activation", ACTIVATIONS)
         if self.pool and not self.can_fuse(self.pool):
             raise OptionError(f"pool must have no dilation, got {self.pool!r}; leave it a layer of its own")
 

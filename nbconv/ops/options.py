@@ -41,6 +41,13 @@ def flag(value, name: str) -> bool:
     return bool(value)
 
 
+def choice(value, name: str, choices: tuple):
+    """Return one of the choices: ``choice("same", "padding", ("valid", "same")) == "same"``."""
+    if value not in choices:
+        raise OptionError(f"{name} must be one of {choices}, got {value!r}")
+    return value
+
+
 def initializer(value):
     """Return the name of an initialiser, or a standard deviation as a float; ``initialize`` knows which there are."""
     return float(value) if isinstance(value, Real) and not isinstance(value, bool) else value

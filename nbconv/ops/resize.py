@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from ..errors import OptionError, ShapeError
+from ..errors import ShapeError
 from .base import Layer, Shape
-from .options import settle
+from .options import choice, settle
 from .receptive import Window, sliding, transposed
 from .shapes import AXES, Pads, image, padding_option, pair
 
@@ -50,8 +50,7 @@ class Pad2d(Layer):
     def __post_init__(self):
         super().__post_init__()
         settle(self, padding=padding_option(self.padding, names=()))
-        if self.mode not in PAD_MODES:
-            raise OptionError(f"mode must be one of {PAD_MODES}, got {self.mode!r}")
+        choice(self.mode, "mode", PAD_MODES)
 
     @property
     def pads(self) -> Pads:

@@ -1,4 +1,4 @@
-"""The nets a user works with: ``Sequential`` and ``Model``, with Keras's ``fit`` and PyTorch's ``state_dict``."""
+"""The nets a user works with, with Keras's ``fit`` and PyTorch's ``state_dict``."""
 
 from __future__ import annotations
 
@@ -6,42 +6,34 @@ import sys
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from os import PathLike
-from threading import RLock
 from time import perf_counter
 
 import numpy as np
 
-from .data.batches import Batches
-from .data.feed import Feed, several
-from .data.layout import channels_last, from_channels_last, outside
-from .engine import serialize
-from .engine.graph import DATA_FORMATS, Graph, chain, input_symbol, trace
-from .engine.parameters import Parameters
-from .engine.penalty import Penalty
-from .engine.plan import MemoryReport, Plan
-from .engine.plans import USES, Plans
-from .engine.registry import Device, open_device
-from .engine.rehearsal import Training, rehearse
-from .engine.update import Update
-from .errors import FileFormatError, GraphError, NbconvError, NonFiniteError, OptionError, ShapeError
-from .inspect.summary import Summary, summarize
-from .io import checkpoint
-from .ops.activation import Softmax
-from .ops.base import Layer, Op, Shape, Symbol
-from .ops.loss import Loss
-from .ops.optimizer import Optimizer
-from .ops.options import LARGEST_SEED, flag, integer, number
-from .ops.regularizer import L2
-from .train import loop
-from .train.callbacks import Callback, History
-from .train.choices import check_ending, loss_of, metric_name, metrics_of, optimizer_of
-from .train.initializers import initial_values
-from .train.progress import ProgressBar, showing_compilation
-
-DTYPES = ("float32", "float64")
+from ..data.batches import Batches
+from ..engine import serialize
+from ..engine.graph import Graph, chain, input_symbol
+from ..engine.penalty import Penalty
+from ..engine.plan import MemoryReport, Plan
+from ..engine.plans import USES
+from ..engine.registry import Device
+from ..engine.rehearsal import Training, rehearse
+from ..engine.update import Update
+from ..errors import GraphError, NonFiniteError, OptionError, ShapeError
+from ..io import checkpoint
+from ..ops.base import Layer, Op
+from ..ops.loss import Loss
+from ..ops.optimizer import Optimizer
+from ..ops.options import choice, integer, number
+from ..ops.regularizer import L2
+from ..train import loop
+from ..train.callbacks import Callback, History
+from ..train.choices import check_ending, loss_of, metric_name, metrics_of, optimizer_of
+from ..train.progress import ProgressBar, showing_compilation
+from .net import Net, count
 
 
-class Model:
+class Model(Net):
     """A net: any acyclic graph of layers, with its parameters on a device.
 
     ``Model(x, Linear(10)(Flatten()(ReLU()(Conv2d(16, 3)(x)))))`` with ``x = Input((3, 32, 32))`` maps (N, 3, 32, 32) to
@@ -70,60 +62,16 @@ class Model:
         Before anything is computed; the message names the layer and the mend.
     """
 
-    def __init__(
-        self,
-        inputs: Symbol | Sequence[Symbol],
-        outputs: Symbol | Sequence[Symbol],
-        *,
-        device: str | Device = "auto",
-        dtype: str = "float32",
-        seed: int = 0,
-        data_format: str = "NCHW",
-        rewrite: bool = True,
-        threads: int | None = None,
-    ):
-        graph = trace(_symbols(inputs, "inputs"), _symbols(outputs, "outputs"))
-        self._build(graph, device, dtype, seed, data_format, rewrite, threads)
-        self._initialize()
-
-    def _build(self, graph: Graph, device, dtype, seed, data_format, rewrite, threads) -> None:
-        if not graph.steps:
-            raise GraphError("a model needs at least one layer")
-        self.graph = graph
-        self.device = open_device(device)
-        self.dtype = _choice(np.dtype(dtype).name if dtype in (np.float32, np.float64) else dtype, "dtype", DTYPES)
-        self.data_format = _choice(data_format, "data_format", DATA_FORMATS)
-        self.seed = integer(seed, "seed", least=0, most=LARGEST_SEED)
-        self.rewrite = flag(rewrite, "rewrite")
-        self.threads = None if threads is None else integer(threads, "threads")
-        self.parameters = Parameters(graph, self.device, self.dtype)
+    def _build(self, graph: Graph, *options) -> None:
+        super()._build(graph, *options)
         self.stop_training = False
         self.monitored: tuple[str, ...] = ()
         """The names of the numbers that an epoch of the present ``fit`` reports."""
         self.epochs_trained = 0
-        self.step = 0
         self._update: Update | None = None
         self._loss: Loss | None = None
         self._metrics: tuple[Op, ...] = ()
         self._penalty: Penalty | None = None
-        self._plans = Plans(graph, self.parameters, rewrite=self.rewrite, seed=self.seed, threads=self.threads)
-        names = [graph.nodes[i].name for i in graph.sources]
-        output = graph.shapes(1)[graph.outputs[0]][1:]
-        self._feed = Feed(names, self.input_shapes, output, self.dtype, self.data_format)
-        self._version = 0
-        self._pending: tuple[Plan, int] | None = None
-        self._lock = RLock()
-
-    def _initialize(self) -> None:
-        """Draw weights by each layer's ``init``; biases are 0, scales and running variances 1."""
-        shapes = self.graph.shapes(1)
-        for position in self.graph.steps:
-            node = self.graph.nodes[position]
-            rng = np.random.default_rng((self.seed, position))
-            for name, value in initial_values(node.op, [shapes[i] for i in node.inputs], rng).items():
-                self.device.memory.write(self.parameters.view((node.name, name)), value.astype(self.dtype))
-
-    # training
 
     def compile(
         self,
@@ -174,14 +122,14 @@ class Model:
         return self._update.optimizer if self._update else None
 
     @property
-    def l2(self) -> float:
-        """The strength of L2 regularisation that ``compile`` was given."""
-        return self._penalty.op.reg if self._penalty else 0.0
-
-    @property
     def loss(self) -> Op | None:
         """The loss that ``compile`` was given."""
         return self._loss
+
+    @property
+    def l2(self) -> float:
+        """The strength of L2 regularisation that ``compile`` was given."""
+        return self._penalty.op.reg if self._penalty else 0.0
 
     @property
     def lr(self) -> float:
@@ -193,6 +141,8 @@ class Model:
         if not 0 <= float(value) < float("inf"):
             raise OptionError(f"lr must be zero or more, got {value!r}")
         self._compiled().lr = float(value)
+
+    # training
 
     def fit(
         self,
@@ -250,7 +200,7 @@ class Model:
 
         def train_batch(index):
             with self._lock:
-                plan = self._plans.get("train", _count(index))
+                plan = self._plans.get("train", count(index))
                 return loop.Batch(plan.batch, self._train_step(plan, samples, targets, index))
 
         with showing_compilation(self.device, verbose):
@@ -299,7 +249,31 @@ class Model:
             plan.backward()
             return self._scalars(plan)[0], self.parameters.gradients()
 
-    # running
+    def evaluate(self, x, y, batch_size: int = 256, check_finite: bool = True) -> dict[str, float]:
+        """Return the mean loss and metrics: ``{"loss": 0.04, "accuracy": 0.99}``.
+
+        It is the mean over batches, by their sizes; with class weights, each batch's loss is a mean by weight.
+        """
+        self._compiled()
+        samples, targets = self._feed.samples_and_targets(x, y, check_finite)
+        return self._evaluate(samples, targets, Batches(len(targets), batch_size, shuffle=False))
+
+    def _evaluate(self, samples, targets, batches: Batches) -> dict[str, float]:
+        mean = loop.RunningMean(self._names())
+        with self._lock:
+            for index in batches.epoch(0):
+                plan = self._inference("evaluate", (*samples, targets), index)
+                mean.add(loop.Batch(plan.batch, self._scalars(plan)))
+        return mean.means()
+
+    def _validation(self, data, batch_size: int, check_finite: bool):
+        if data is None:
+            return None
+        samples, targets = self._feed.pair(data, "validation_data", check_finite)
+        batches = Batches(len(targets), max(batch_size, 256), shuffle=False)
+        return lambda: self._evaluate(samples, targets, batches)
+
+    # ahead of time
 
     def warmup(self, batch_size: int | Sequence[int] = 32, verbose: int = 1) -> float:
         """Compile and load all kernels for these batch sizes ahead of time; return the seconds that took.
@@ -335,118 +309,19 @@ class Model:
             )
         return perf_counter() - began
 
-    def predict(self, x, batch_size: int = 256, check_finite: bool = True):
-        """Return the model's output for any number of samples: (N, 10) logits, say; a tuple for several outputs."""
-        samples = self._feed.samples(x, check_finite)
-        batches = Batches(len(samples[0]), batch_size, shuffle=False)
-        parts: list[list[np.ndarray]] = [[] for _ in self.graph.outputs]
-        with self._lock:
-            for index in batches.epoch(0):
-                plan = self._inference("predict", samples, index)
-                for part, output in zip(parts, plan.outputs, strict=True):
-                    part.append(self.device.memory.get(output))
-        return self._outputs([np.concatenate(part) for part in parts])
+    def memory_report(self, batch_size: int, use: str = "train") -> MemoryReport:
+        """Return the bytes that a plan for this batch size takes: ``print(model.memory_report(64))``.
 
-    def classify(self, x, batch_size: int = 256, check_finite: bool = True) -> tuple[np.ndarray, np.ndarray]:
-        """Return the most likely class of each sample and its probability: two (N,).
-
-        The output are logits, of which this is the softmax, or probabilities, if the model ends in a ``Softmax``.
+        ``use`` is "train" or "evaluate" (after ``compile``), "predict", or "backward" (for ``forward`` and
+        ``backward``). Raises ``OptionError`` for another.
         """
-        if len(self.graph.outputs) != 1:
-            raise GraphError("classify needs a model with one output")
-        logits = np.asarray(self.predict(x, batch_size, check_finite), np.float64)
-        if logits.ndim != 2:
-            raise ShapeError(f"classify needs one row of logits per sample, but the output has shape {logits.shape}")
-        if isinstance(self.graph.nodes[self.graph.outputs[0]].op, Softmax):
-            odds = logits
-        else:
-            odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-        labels = logits.argmax(axis=1)
-        return labels, odds[np.arange(len(labels)), labels] / odds.sum(axis=1)
-
-    def evaluate(self, x, y, batch_size: int = 256, check_finite: bool = True) -> dict[str, float]:
-        """Return the mean loss and metrics: ``{"loss": 0.04, "accuracy": 0.99}``.
-
-        It is the mean over batches, by their sizes; with class weights, each batch's loss is a mean by weight.
-        """
-        self._compiled()
-        samples, targets = self._feed.samples_and_targets(x, y, check_finite)
-        return self._evaluate(samples, targets, Batches(len(targets), batch_size, shuffle=False))
-
-    def _evaluate(self, samples, targets, batches: Batches) -> dict[str, float]:
-        mean = loop.RunningMean(self._names())
+        choice(use, "use", USES)
+        if use in ("train", "evaluate"):
+            self._compiled()
         with self._lock:
-            for index in batches.epoch(0):
-                plan = self._inference("evaluate", (*samples, targets), index)
-                mean.add(loop.Batch(plan.batch, self._scalars(plan)))
-        return mean.means()
+            return self._plans.get(use, integer(batch_size, "batch_size")).memory_report()
 
-    def _inference(self, use: str, arrays, index: np.ndarray | slice) -> Plan:
-        plan = self._plans.get(use, _count(index))
-        plan.refresh(self._version)
-        self._stage(plan, arrays, index)
-        plan.forward()
-        return plan
-
-    def forward(self, x, training: bool = False, input_gradients: bool = False, check_finite: bool = True):
-        """Return the output for one batch; with ``training=True``, ``backward`` may follow.
-
-        ``training`` uses batch statistics and dropout. ``input_gradients`` has ``backward`` return those of the inputs
-        too, under their names (``"input"``).
-        """
-        samples = self._feed.samples(x, check_finite)
-        with self._lock:
-            if training:
-                plan = self._plans.get("backward", len(samples[0]), input_gradients=input_gradients)
-                self._stage(plan, samples, slice(None))
-                self._begin_training_forward(plan)
-                plan.forward()
-            else:
-                plan = self._inference("predict", samples, slice(0, len(samples[0])))
-            self._pending = (plan, self._version) if training else None
-            return self._outputs([self.device.memory.get(output) for output in plan.outputs])
-
-    def backward(self, dy) -> dict[str, np.ndarray]:
-        """Return the gradient of every parameter, given that of the output of the last ``forward(x, training=True)``.
-
-        ``dy`` has the output's shape; for several outputs it is a tuple. Gradients have PyTorch's layouts.
-        """
-        with self._lock:
-            plan, version = self._pending or (None, None)
-            if plan is None or version != self._version:
-                moved = "; the parameters have changed since the last one" if plan else ""
-                raise GraphError(f"backward needs what forward keeps: call forward(x, training=True) first{moved}")
-            given = several(dy, len(self.graph.outputs), "dy")
-            for position, array in zip(plan.graph.outputs, given, strict=True):
-                shape = plan.value(position).shape
-                wanted = (shape[0], *outside(shape[1:], self.data_format))
-                array = np.asarray(array)
-                if array.dtype.kind not in "fiu" or array.shape != wanted:
-                    raise ShapeError(
-                        f"dy must be numbers of the output's shape {wanted}, got {array.dtype} of shape {array.shape}"
-                    )
-                if position in plan.seeds:
-                    self.device.memory.write(plan.seeds[position], channels_last(array, self.data_format))
-            plan.backward()
-            self._pending = None
-            gradients = self.parameters.gradients()
-            for source, wanted_gradient in plan.source_gradients().items():
-                host = self.device.memory.get(wanted_gradient)
-                gradients[source] = np.ascontiguousarray(from_channels_last(host, self.data_format))
-            return gradients
-
-    # parameters and files
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """Return copies of all parameters and running statistics, in PyTorch's names, shapes and order."""
-        with self._lock:
-            return dict(self.parameters.items())
-
-    def load_state_dict(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Set all parameters and running statistics; nothing is changed unless everything fits."""
-        with self._lock:
-            self.parameters.load(arrays)
-            self._changed()
+    # files and copies
 
     def save(self, path: str | PathLike) -> None:
         """Write the net, its arrays and the state of its optimiser to a safetensors file."""
@@ -471,11 +346,6 @@ class Model:
                 }
                 arrays.update(self._optimizer_arrays())
             checkpoint.write(path, arrays, description)
-
-    def _optimizer_arrays(self) -> dict[str, np.ndarray]:
-        read = self.parameters.read
-        arenas = self._compiled().state
-        return {f"optimizer.{n}.{'.'.join(k)}": read(k, arena) for n, arena in arenas.items() for k in arena.views}
 
     def to(self, device: str | Device) -> Model:
         """Return a copy of the model on another device, with its optimiser's state."""
@@ -506,36 +376,12 @@ class Model:
                     raise ShapeError(f"{name} of {'.'.join(key)} has shape {value.shape}")
                 self.parameters.write(key, value.astype(self.dtype), arena)
 
-    def memory_report(self, batch_size: int, use: str = "train") -> MemoryReport:
-        """Return the bytes that a plan for this batch size takes: ``print(model.memory_report(64))``.
-
-        ``use`` is "train" or "evaluate" (after ``compile``), "predict", or "backward" (for ``forward`` and
-        ``backward``). Raises ``OptionError`` for another.
-        """
-        _choice(use, "use", USES)
-        if use in ("train", "evaluate"):
-            self._compiled()
-        with self._lock:
-            return self._plans.get(use, integer(batch_size, "batch_size")).memory_report()
-
-    def summary(self, print: bool = True) -> Summary:
-        """Print what each layer makes, holds, costs and sees, and return it as a ``nbconv.inspect.Summary``.
-
-        The table has output shapes, parameters, multiply-accumulates, bytes of activations, and the receptive field
-        with its jump and first centre. ``model.summary(print=False).as_dict()`` is the same as plain data.
-        """
-        summary = summarize(self.graph, self.data_format, self.dtype)
-        if flag(print, "print"):
-            sys.stdout.write(f"{summary}\n")
-        return summary
+    def _optimizer_arrays(self) -> dict[str, np.ndarray]:
+        read = self.parameters.read
+        arenas = self._compiled().state
+        return {f"optimizer.{n}.{'.'.join(k)}": read(k, arena) for n, arena in arenas.items() for k in arena.views}
 
     # within
-
-    @property
-    def input_shapes(self) -> list[Shape]:
-        """The shape of one sample of each input, in the model's data format."""
-        shapes = self.graph.shapes(1)
-        return [outside(shapes[i][1:], self.data_format) for i in self.graph.sources]
 
     def _compiled(self) -> Update:
         if self._update is None:
@@ -550,45 +396,16 @@ class Model:
     def _names(self) -> tuple[str, ...]:
         return ("loss", *map(metric_name, self._metrics))
 
-    def _begin_training_forward(self, plan: Plan) -> None:
-        self.step += 1
-        plan.set_step(self.step)
-        self._changed()
-
-    def _changed(self) -> None:
-        """Parameters or running statistics are about to change: what was computed from them is out of date."""
-        self._version += 1
-
-    def _stage(self, plan: Plan, arrays: Sequence[np.ndarray], index) -> None:
-        take = self.device.memory.take
-        for source, array in zip(plan.sources, arrays, strict=True):
-            take(source, array, index)
-
     def _scalars(self, plan: Plan) -> list[float]:
         """The loss, penalty included, and the metrics that a plan has just computed."""
         loss, *metrics = (array.item() for array in plan.outputs[len(self.graph.outputs) :])
         return [loss + self._penalty.value if self._penalty else loss, *metrics]
-
-    def _validation(self, data, batch_size: int, check_finite: bool):
-        if data is None:
-            return None
-        samples, targets = self._feed.pair(data, "validation_data", check_finite)
-        batches = Batches(len(targets), max(batch_size, 256), shuffle=False)
-        return lambda: self._evaluate(samples, targets, batches)
-
-    def _outputs(self, arrays: list[np.ndarray]):
-        ready = [np.ascontiguousarray(from_channels_last(array, self.data_format)) for array in arrays]
-        return ready[0] if len(ready) == 1 else tuple(ready)
 
     def __deepcopy__(self, memo):
         return self.to(self.device)
 
     def __reduce__(self):
         raise TypeError("a model is not pickled: use model.save(path) and nbconv.load(path)")
-
-    def __repr__(self):
-        layers = ", ".join(repr(self.graph.nodes[i].op) for i in self.graph.steps)
-        return f"{type(self).__name__}({layers}, device={str(self.device)!r}, dtype={self.dtype!r})"
 
 
 class Sequential(Model):
@@ -603,56 +420,3 @@ class Sequential(Model):
         listed = layers[0] if len(layers) == 1 and isinstance(layers[0], (list, tuple)) else layers
         x = input_symbol(input_shape, data_format)
         super().__init__(x, chain(x, listed), data_format=data_format, **options)
-
-
-def load(
-    path: str | PathLike, device: str | Device = "auto", threads: int | None = None, rewrite: bool = True
-) -> Model:
-    """Return a model that ``save`` wrote, on any device, ready to predict or to train on.
-
-    ``model = nbconv.load("digits.safetensors", device="cpu")``. Raises ``FileFormatError`` for a file that is missing,
-    truncated, of another kind, or whose arrays do not fit its net.
-    """
-    arrays, description = checkpoint.read(path)
-    target = open_device(device)
-    threads = None if threads is None else integer(threads, "threads")
-    try:
-        graph = serialize.graph_from_dict(description["graph"])
-        model = Model.__new__(Model)
-        dtype, seed, data_format = (description[key] for key in ("dtype", "seed", "data_format"))
-        model._build(graph, target, dtype, seed, data_format, rewrite, threads)
-        model.load_state_dict({name: a for name, a in arrays.items() if not name.startswith("optimizer.")})
-        model.step, model.epochs_trained = (
-            integer(description[key], key, least=0) for key in ("step", "epochs_trained")
-        )
-        training = description.get("training")
-        if training:
-            optimizer, loss, *metrics = map(
-                serialize.op_from_dict, (training["optimizer"], training["loss"], *training["metrics"])
-            )
-            model._resume(optimizer, loss, metrics, training.get("l2", 0.0), arrays)
-            model.lr, model._compiled().count = training["lr"], integer(training["count"], "count", least=0)
-    except (NbconvError, KeyError, TypeError, ValueError, AttributeError) as error:
-        detail = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise FileFormatError(f"{path} does not hold a net that fits its arrays: {detail}") from None
-    return model
-
-
-def _count(index: np.ndarray | slice) -> int:
-    return index.stop - index.start if isinstance(index, slice) else len(index)
-
-
-def _symbols(values, name: str) -> list[Symbol]:
-    listed = list(values) if isinstance(values, (tuple, list)) else [values]
-    for value in listed:
-        if not isinstance(value, Symbol):
-            raise GraphError(f"{name} must be what Input or a layer's call returned, got {value!r}")
-    if not listed:
-        raise GraphError(f"{name} is empty")
-    return listed
-
-
-def _choice(value, name: str, choices: tuple[str, ...]) -> str:
-    if value not in choices:
-        raise OptionError(f"{name} must be one of {choices}, got {value!r}")
-    return value
