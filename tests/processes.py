@@ -30,20 +30,38 @@ OPS = ReLU(), MaxPool2d(2), BatchNorm()
 """
 
 
-def python(code, warnings="error", before="", **environment):
-    """Run code in a process of its own, ``before`` even before anything is imported."""
-    return subprocess.run(
+def start(code, warnings="error", before="", **environment):
+    """Begin to run code in a process of its own, ``before`` even before anything is imported."""
+    return subprocess.Popen(
         [sys.executable, "-W", warnings, "-c", before + USE_KERNELS + code],
         env={**os.environ, **environment},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=900,
-        check=False,
     )
+
+
+def python(code, **options):
+    """Run code as ``start`` does, to its end."""
+    return _finished(start(code, **options))
 
 
 def succeeds(code, **options):
     """Run code that must succeed; return what it prints."""
-    result = python(code, **options)
+    return output(start(code, **options))
+
+
+def output(process):
+    """Wait for a process that must succeed; return what it prints."""
+    result = _finished(process)
     assert result.returncode == 0, result.stderr
     return result.stdout
+
+
+def _finished(process):
+    try:
+        printed = process.communicate(timeout=900)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, *printed)
