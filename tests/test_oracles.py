@@ -114,13 +114,9 @@ def test_onnx_example(name, onnx_examples):
     op = EXAMPLES[name]
     (x, *given), (y, *_) = (map(np.asarray, arrays) for arrays in onnx_examples[name][0])
     names = ("weight",) if isinstance(op, Conv2d) else (*op.input_names()[1:], *op.params, *op.state)
-    operands = dict(zip(names, given, strict=True))
-    if isinstance(op, Conv2d):
-        operands["weight"] = operands["weight"].transpose(2, 3, 1, 0)
-    names = ("weight",) if isinstance(op, Conv2d) else (*op.params, *op.state)
     operands = {
-        parameter: array.transpose(np.argsort(op.axes_outside(parameter, array.ndim)))
-        for parameter, array in zip(names, given, strict=True)
+        operand: array.transpose(np.argsort(op.axes_outside(operand, array.ndim)))
+        for operand, array in zip(names, given, strict=True)
     }
     out = on_reference(op, nhwc(x).astype(np.float64), **operands).forward()["out"]
     assert_allclose(
