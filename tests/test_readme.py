@@ -14,7 +14,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 def test_python_blocks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict = {}
-    train, graph, loop, functions = BLOCKS
+    train, graph, loop, functions, insight = BLOCKS
     exec(train, names)
     assert names["model"].evaluate(names["xv"], names["yv"])["accuracy"] > 0.85
     x, y, trained = names["x"][:8], names["y"][:8], names["model"]
@@ -28,6 +28,11 @@ def test_python_blocks(tmp_path, monkeypatch):
     names["dy"] = np.ones((2, 4, 5, 5))
     exec(functions, names)
     assert names["y"].shape == (2, 4, 5, 5) and names["dx"].shape == (2, 3, 9, 9)
+    names |= {"x": rng.random((2, 3, 32, 32)), "y": np.array([3, 7]), "photo": rng.random((20, 30, 3))}
+    names |= {"weight": rng.random((8, 3, 3, 3))}
+    exec(insight, names)
+    assert names["larger"].graph.shapes(1)[-1] == (1, 6, 6, 10)
+    assert names["matrix"].shape == (8 * 7 * 7, 3 * 9 * 9) and names["edges"].shape == (20, 30, 3)
 
 
 @pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
