@@ -4,7 +4,7 @@ import platform
 import sys
 
 import pytest
-from processes import succeeds
+from processes import python, succeeds
 
 from nbconv.cpu import threads
 
@@ -59,3 +59,15 @@ def test_workqueue_is_the_last_resort_or_the_users_choice(before, layer):
 def test_a_choice_that_cannot_be_met_is_said():
     why = succeeds("print(cpu.device.available())", before=NO_OPENMP, NUMBA_THREADING_LAYER="omp")
     assert why.startswith("Numba can start no threads: No threading layer could be loaded")
+
+
+@pytest.mark.skipif(not threads._has_openmp(), reason="no OpenMP is installed here")
+@pytest.mark.parametrize(
+    "chosen, spins", [({}, "5000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, "0")]
+)
+def test_threads_that_wait_let_go_of_the_core_soon(chosen, spins):
+    """libgomp says which count it took; the environment is left as it was."""
+    code = "import os; print([os.environ.get(name) for name in ('GOMP_SPINCOUNT', 'OMP_WAIT_POLICY')])"
+    result = python(code, OMP_DISPLAY_ENV="verbose", **chosen)
+    assert f"GOMP_SPINCOUNT = '{spins}'" in result.stderr
+    assert result.stdout.strip() == str([chosen.get(name) for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")])

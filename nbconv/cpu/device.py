@@ -13,13 +13,13 @@ import numpy as np
 
 from ..errors import OptionError
 from .cache import folder, watch
-from .threads import ADVICE, provide_tbb, threading_layer
+from .threads import ADVICE, provide_layer, threading_layer
 from .vector import FEATURES, VECTOR_BITS
 
 ALIGNMENT = 64
 """A cache line, and the widest vector."""
 
-provide_tbb()  # before anything starts Numba's threads
+provide_layer()  # before anything starts Numba's threads
 
 _WORKQUEUE = RLock()
 """Numba's own threading layer ends the process if two Python threads start parallel loops at once (numba#8563)."""

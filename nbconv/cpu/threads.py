@@ -6,6 +6,8 @@ Starting a parallel loop takes 1.1 us with OpenMP, 1.7 us with TBB, and 80 us wi
 from __future__ import annotations
 
 import ctypes
+import os
+from contextlib import contextmanager
 from importlib import import_module, metadata
 
 import numba
@@ -16,6 +18,15 @@ ADVICE = (
 )
 """What to say of the workqueue layer."""
 
+SPINS = {"GOMP_SPINCOUNT": "5000"}
+"""How often a thread of libgomp looks for work before it sleeps: some tens of microseconds, enough for the next kernel.
+
+By default it looks for milliseconds, and where other processes want the cores, too, keeps them from the thread that it
+waits for: a step of a tenth of a millisecond then takes thirty.
+"""
+CHOSEN = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+"""Variables by which users say it themselves."""
+
 
 def threading_layer() -> str:
     """Return the library that runs parallel loops, "omp", "tbb" or "workqueue"; it is started if need be."""
@@ -23,14 +34,14 @@ def threading_layer() -> str:
     return numba.threading_layer()
 
 
-def provide_tbb() -> None:
-    """Load the library of the ``tbb`` package where OpenMP is missing, or TBB is asked for.
+def provide_layer() -> None:
+    """Load OpenMP, or the library of the ``tbb`` package where OpenMP is missing or TBB is asked for.
 
-    Numba looks for it by its name, but ``pip`` installs it where no loader looks; once loaded, it is found. What the
+    Numba looks for TBB by its name, but ``pip`` installs it where no loader looks; once loaded, it is found. What the
     user chose by ``NUMBA_THREADING_LAYER`` stays the choice.
     """
     choice = str(numba.config.THREADING_LAYER).lower()
-    if choice in ("omp", "workqueue") or (choice in ("default", "threadsafe") and _has_openmp()):
+    if choice == "workqueue" or (choice in ("default", "omp", "threadsafe") and _has_openmp()) or choice == "omp":
         return
     try:
         installed = metadata.files("tbb") or []
@@ -44,7 +55,20 @@ def provide_tbb() -> None:
 
 def _has_openmp() -> bool:
     try:
-        import_module("numba.np.ufunc.omppool")
+        with _environment(SPINS):
+            import_module("numba.np.ufunc.omppool")
     except ImportError:
         return False
     return True
+
+
+@contextmanager
+def _environment(variables):
+    """Set variables for what is loaded now, unless the user has chosen, and take them back."""
+    wanted = {} if any(name in os.environ for name in CHOSEN) else variables
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name in wanted:
+            del os.environ[name]
