@@ -9,6 +9,7 @@ largest number; of several gradients, that of the worst.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,8 @@ from nbconv.compat.cs231n.naive_layers import convolve, convolve_back
 from nbconv.engine.registry import open_device
 
 from .arrays import residuals
+from .machine import threads_of
+from .rivals import begin
 from .row import Row
 from .timing import compare
 
@@ -43,6 +46,7 @@ class Bench:
     def __init__(self, *, device: str = "cpu", torch: bool = False, threads: int | None = None, seconds: float = 0.5):
         self._device, self._torch, self._seconds = device, torch, seconds
         self._threads = threads
+        self._begin = partial(begin, threads=threads_of(threads))
 
     def rows(self) -> Iterator[Row]:
         """Measure every function, forward and backward, in both dtypes."""
@@ -77,7 +81,7 @@ class Bench:
             got = _listed(rivals["nbconv"]())
             rivals["nbconv"] = sequence([rivals["nbconv"]], self._threads)
             _, residual = residuals([g.astype(np.float64) for g in got], _listed(wanted[direction]))
-            timings = compare(rivals, self._seconds)
+            timings = compare(rivals, self._seconds, self._begin)
             yield Row(
                 op=work.op,
                 shape=work.shape,

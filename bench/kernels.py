@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from time import perf_counter
 
 from nbconv.engine.registry import open_device
@@ -12,7 +13,9 @@ from . import arrays
 from .arrays import Arrays, Bound
 from .cases import Case, Kind
 from .cases.conv import CONV2D, check_algorithm
+from .machine import threads_of
 from .peak import Peaks
+from .rivals import begin
 from .row import Row
 from .timing import compare
 
@@ -37,6 +40,7 @@ class Bench:
     ):
         self.rivals, self.peaks, self.dtype, self.threads = rivals, peaks, dtype, threads
         check_algorithm(algorithm)
+        self._begin = partial(begin, threads=threads_of(threads))
         self.algorithm, self.seconds, self.say = algorithm, seconds, say
         self._device, self._reference = open_device(device), open_device("reference")
 
@@ -69,7 +73,7 @@ class Bench:
         algorithm = {"algorithm": self.algorithm} if case.kind is CONV2D else {}
         for direction, call in calls.items():
             theirs = {name: made[direction] for name, made in rivals.items() if direction in made}
-            timings = compare({"nbconv": call, **theirs}, self.seconds)
+            timings = compare({"nbconv": call, **theirs}, self.seconds, self._begin)
             timing = timings.pop("nbconv")._replace(first=first[direction])
             flops, nbytes = case.flops(direction), ours.nbytes(direction)
             limit_ms, limit = self.peaks.limit(flops, nbytes) if self.peaks else (None, None)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from time import perf_counter
 
 import numpy as np
 
 from . import nbconv_nets
+from .machine import threads_of
 from .nets import NETS, Net, images
 from .peak import Peaks
+from .rivals import begin
 from .row import Row
 from .timing import Call, compare
 
@@ -41,6 +44,7 @@ class Bench:
     ):
         self.rivals, self.peaks, self.batch, self.seconds, self.say = rivals, peaks, batch, seconds, say
         self._options = {"device": device, "threads": threads}
+        self._begin = partial(begin, threads=threads_of(threads))
         self._compile_seconds = COMPILE_SECONDS if compiled and "torch" in rivals else 0.0
         if self._compile_seconds:
             self._look_for_compiler()
@@ -107,7 +111,7 @@ class Bench:
             first[name] = 1e3 * (perf_counter() - began)
             results += [call() for _ in range(steps - 1)]
             residuals[name] = float(np.abs(np.array(results) - wanted).max() / np.abs(wanted).max())
-        timings = compare({**calls, "kernels": ours.kernels}, self.seconds)
+        timings = compare({**calls, "kernels": ours.kernels}, self.seconds, self._begin)
         timings = {name: timing._replace(first=first.get(name, 0.0)) for name, timing in timings.items()}
         flops = ours.flops
         limit_ms, limit = (flops / self.peaks.gflops / 1e6, "FMA") if self.peaks else (None, None)

@@ -37,6 +37,14 @@ def prepare(rivals: tuple[str, ...], threads: int) -> None:
         os.environ.setdefault("NPROC", str(threads))  # the size of XLA's thread pool, read when it is made
 
 
+def begin(name: str, threads: int) -> None:
+    """Give PyTorch its threads again: where the two share OpenMP, each parallel loop of Numba's sets them anew."""
+    if name.split()[0] in ("torch", "naive-torch"):
+        import torch
+
+        torch.set_num_threads(threads)
+
+
 def versions(rivals: tuple[str, ...]) -> dict[str, str]:
     """The versions of those that are measured."""
     return {name: version(name) for name in rivals if name in INSTALL}

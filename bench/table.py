@@ -108,9 +108,8 @@ def means(rows: Iterable[Row], group: Callable[[Row], str], name: Callable[[Row]
 def warnings(rows: Iterable[Row]) -> list[str]:
     """What to know about times with a mark."""
     noisy = sum(row.noisy for row in rows)
-    return [f"{NOISY} in {noisy} rows: the median is over {NOISE} times the least, so others were computing"] * (
-        noisy > 0
-    )
+    what = f"a median, ours or a rival's, is over {NOISE} times the least"
+    return [f"{NOISY} in {noisy} rows: {what}, so others were computing"] if noisy else []
 
 
 def facts(machine: Mapping[str, object]) -> list[str]:

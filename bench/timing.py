@@ -35,10 +35,11 @@ class Timing(NamedTuple):
     median: float
 
 
-def compare(calls: Mapping[str, Call], seconds: float) -> dict[str, Timing]:
+def compare(calls: Mapping[str, Call], seconds: float, begin: Callable[[str], None] | None = None) -> dict[str, Timing]:
     """Time calls in alternating blocks, for about this long each; a call must return when its work is done.
 
-    ``compare({"a": f, "b": g}, seconds=0.5)["a"].median``. Every call is timed in at least three blocks.
+    ``compare({"a": f, "b": g}, seconds=0.5)["a"].median``. Every call is timed in at least three blocks, before each of
+    which ``begin`` is told whose it is.
     """
     first = {name: _timed(call) for name, call in calls.items()}
     runs = {name: _Run(call, min(BLOCK, seconds)) for name, call in calls.items()}
@@ -46,6 +47,8 @@ def compare(calls: Mapping[str, Call], seconds: float) -> dict[str, Timing]:
     for i in range(rounds):
         for name in list(calls)[:: -1 if i % 2 else 1]:
             if runs[name].total <= SLOW * seconds or not runs[name].samples:
+                if begin:
+                    begin(name)
                 runs[name].block()
     return {name: Timing(1e3 * first[name], *runs[name].result()) for name in calls}
 

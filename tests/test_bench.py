@@ -4,6 +4,7 @@ import importlib
 import itertools
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -479,3 +480,30 @@ def test_a_picture_without_matplotlib_is_refused_at_once(run, tmp_path, monkeypa
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     said = run("kernels", "--plot", tmp_path / "roofline.png", code=1)
     assert "--plot needs matplotlib, which is not installed; pip install matplotlib" in said
+
+
+def test_pytorch_has_the_threads_that_are_asked_for_in_every_block(bench):
+    """A parallel loop of Numba's, between blocks, gives PyTorch others where they share OpenMP."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    seen = []
+    before = torch.get_num_threads()
+
+    def theirs():
+        seen.append(torch.get_num_threads())
+
+    try:
+        calls = {"nbconv": lambda: torch.set_num_threads(2), "torch NCHW": theirs}
+        bench.timing.compare(calls, 0.0, partial(bench.rivals.begin, threads=1))
+    finally:
+        torch.set_num_threads(before)
+    assert set(seen[-3:]) == {1}
+
+
+def test_a_disturbed_rival_is_marked(bench):
+    calm, disturbed = bench.timing.Timing(0, 1, 1.1), bench.timing.Timing(0, 1, 9)
+    rows = [
+        bench.row.Row("relu", {}, "forward", ours, rivals={"torch": theirs})
+        for ours in (calm, disturbed)
+        for theirs in (calm, disturbed)
+    ]
+    assert [row.noisy for row in rows] == [False, True, True, True]

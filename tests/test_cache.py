@@ -99,6 +99,14 @@ def test_damaged_files_are_compiled_again(tmp_path):
     assert succeeds(USE, NBCONV_CACHE_DIR=str(tmp_path)) == want and files(tmp_path) == before
 
 
+def test_a_cache_that_is_cleared_meanwhile_is_filled_again(tmp_path):
+    clear = "import nbconv as nc; cpu.device.available(); nc.cache.clear()"
+    code = (
+        f"from nbconv.cpu.cache import folder; folder(); {clear}\n" + USE + "print(nc.cache.info().versions[0].kernels)"
+    )
+    assert succeeds(code, NBCONV_CACHE_DIR=str(tmp_path)).split()[-1] == str(KERNELS)
+
+
 def test_warned_once_without_cache(tmp_path):
     """A file stands in the place of the folder: that stops even the superuser."""
     blocked = tmp_path / "file"

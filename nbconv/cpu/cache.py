@@ -108,6 +108,7 @@ def _write(path: Path, data: bytes) -> None:
     """Put a file in its place at once, so that no process ever sees a part of it."""
     temporary = path.with_name(f"{path.name}.tmp.{uuid.uuid4().hex}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)  # another process may have cleared the cache
         temporary.write_bytes(hashlib.sha256(data).digest() + data)
         os.replace(temporary, path)
     except OSError as error:
