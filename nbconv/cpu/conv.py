@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from ..ops.base import Buffer
-from . import convolution, depthwise, depthwise_gradient, im2col, planar, weight_gradient, winograd, winograd_gradient
+from . import (
+    convolution,
+    depthwise,
+    depthwise_gradient,
+    im2col,
+    plain,
+    planar,
+    weight_gradient,
+    winograd,
+    winograd_gradient,
+)
 from .activation import relu_backward
 from .conv_kernels import (
     bordered_shape,
@@ -51,8 +61,16 @@ def forward_scratch(op, dtype, x_shape):
 
 
 def conv2d(op, x, weight, bias, *, out, argmax, scratch):
+    return bind_forward(op, x, scratch.get("flipped", weight), bias, out, argmax, scratch)
+
+
+def bind_forward(op, x, weight, bias, out, argmax, scratch):
+    """Return the call that computes ``out`` (and ``argmax``) from x and the prepared weight."""
     description = forward_convolution(op, str(x.dtype), x.shape)
-    return bind_kernel(description, x, scratch.get("flipped", weight), bias, out, argmax, scratch)
+    call = bind_kernel(description, x, weight, bias, out, argmax, scratch)
+    if not isinstance(description, Depthwise):
+        return call
+    return plain.if_finite(weight, call, plain.bind_forward(op, x, weight, bias, op.activation == "relu", out))
 
 
 def bind_kernel(description, source, weight, bias, out, argmax, scratch, *, transposed=False):
@@ -115,7 +133,7 @@ def parameter_gradient_calls(op, dy, x, dweight, dbias, scratch):
     dtype, calls = str(x.dtype), []
     special = special_weight_gradient(op, dtype, x.shape)
     if special and dweight is not None:
-        calls.append(_bind_weight_gradient(special, x, dy, dweight, scratch))
+        calls.append(_bind_weight_gradient(special, op, x, dy, dweight, scratch))
         dweight = None
     if dweight is not None or dbias is not None:
         sums = parameter_gradient(op, dtype, x.shape, dweight is not None, dbias is not None)
@@ -123,19 +141,29 @@ def parameter_gradient_calls(op, dy, x, dweight, dbias, scratch):
     return calls
 
 
-def _bind_weight_gradient(special, x, dy, dweight, scratch):
+def _bind_weight_gradient(special, op, x, dy, dweight, scratch):
     if isinstance(special, UnrolledGradient):
         return im2col.bind_weight_gradient(special, x, dy, dweight, scratch)
-    kernels = winograd_gradient if isinstance(special, WinogradGradient) else depthwise_gradient
-    return kernels.bind(special, x, dy, dweight, scratch)
+    if isinstance(special, WinogradGradient):
+        return winograd_gradient.bind(special, x, dy, dweight, scratch)
+    fast = depthwise_gradient.bind(special, x, dy, dweight, scratch)
+    return plain.unless_finite(dweight, fast, plain.bind_weight_gradient(op, x, dy, dweight))
 
 
 def _input_gradient_calls(op, dy, weight, dx, scratch):
     target = scratch["bordered"] if op.padding_mode == "circular" else dx
     description = input_gradient(op, str(dx.dtype), dx.shape)
-    turn = bind_turned(description, op, weight, None, scratch)
-    calls = [turn, bind_kernel(description, dy, weight, None, target, None, scratch, transposed=True)]
+    calls = [bind_input_gradient(description, op, dy, weight, None, target, scratch)]
     return calls if target is dx else [*calls, bind_unwrap(target, op.pads(dx.shape), dx)]
+
+
+def bind_input_gradient(description, op, dy, weight, bias, dx, scratch, *, relu=False):
+    """Return the call that computes ``dx``, of x with its border where that is circular, from dy and the weight."""
+    turn = bind_turned(description, op, weight, bias, scratch)
+    fast = in_order([turn, bind_kernel(description, dy, weight, bias, dx, None, scratch, transposed=True)])
+    pads = (0, 0, 0, 0) if op.padding_mode == "circular" else op.pads(dx.shape)
+    windows = plain.windows_record(op, dx.shape, dy.shape, pads)
+    return plain.if_finite(weight, fast, plain.bind_input_gradient(windows, dy, weight, bias, relu, dx))
 
 
 def bind_turned(description, op, weight, bias, scratch):

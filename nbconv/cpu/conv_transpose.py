@@ -11,7 +11,7 @@ from functools import lru_cache
 from ..ops.base import Buffer
 from . import weight_gradient
 from .activation import relu_backward
-from .conv import bind_kernel, bind_turned, parameter_gradient_calls, prepare, union
+from .conv import bind_forward, bind_input_gradient, parameter_gradient_calls, prepare, union
 from .conv_kernels import forward_convolution, input_gradient, parameter_gradient, special_weight_gradient
 from .flip import in_order
 from .geometry import Channels, each_pixel
@@ -38,8 +38,8 @@ def forward_scratch(op, dtype, x_shape):
 
 def conv_transpose2d(op, x, weight, bias, *, out, scratch):
     spread = _spread(op, str(x.dtype), x.shape)
-    turn = bind_turned(spread, op.as_conv2d(x.shape[3]), weight, bias, scratch)
-    return in_order([turn, bind_kernel(spread, x, weight, bias, out, None, scratch, transposed=True)])
+    conv, relu = op.as_conv2d(x.shape[3]), op.activation == "relu"
+    return bind_input_gradient(spread, conv, x, weight, bias, out, scratch, relu=relu)
 
 
 def backward_scratch(op, dtype, x_shape):
@@ -64,5 +64,5 @@ def conv_transpose2d_backward(op, dy, x, weight, out, *, dx, dweight, dbias, scr
         calls.append(weight_gradient.bind(sums, dy, dy, None, dbias, own))
     if dx is not None:
         calls.append(prepare(conv, weight, None, scratch=scratch))
-        calls.append(bind_kernel(forward_convolution(conv, dtype, dy.shape), dy, weight, None, dx, None, scratch))
+        calls.append(bind_forward(conv, dy, weight, None, dx, None, scratch))
     return in_order(calls)

@@ -20,7 +20,7 @@ from .chunks import build
 from .compile import helper, kernel
 from .convolution import Convolution
 from .geometry import Axis, Channels, each_pixel
-from .records import WINDOWS, one
+from .plain import windows_record
 from .weight_gradient import WeightGradient
 
 
@@ -56,7 +56,7 @@ def describe_forward(op, dtype, x_shape, **epilogue) -> Unrolled:
     axes, result = _axes(matrix), op.conv_shape(x_shape)
     product = convolution.describe(dtype, matrix, *axes, channels, result, kernel_w=1, **epilogue)
     scratch = {"matrix": Buffer(matrix, dtype), **product.scratch}
-    return Unrolled(_windows(op, x_shape, matrix, op.pads(x_shape)), product, product.weights, scratch)
+    return Unrolled(windows_record(op, x_shape, matrix, op.pads(x_shape)), product, product.weights, scratch)
 
 
 def describe_input_gradient(op, dtype, x_shape, dx_shape) -> Folded:
@@ -66,7 +66,7 @@ def describe_input_gradient(op, dtype, x_shape, dx_shape) -> Folded:
     product = convolution.describe(dtype, dy_shape, *_axes(matrix), channels, matrix, kernel_w=1)
     pads = (0, 0, 0, 0) if op.padding_mode == "circular" else op.pads(x_shape)
     scratch = {"matrix_gradient": Buffer(matrix, dtype), **product.scratch}
-    return Folded(_windows(op, dx_shape, matrix, pads), product, product.weights, scratch)
+    return Folded(windows_record(op, dx_shape, matrix, pads), product, product.weights, scratch)
 
 
 def describe_weight_gradient(op, dtype, x_shape) -> UnrolledGradient:
@@ -74,7 +74,7 @@ def describe_weight_gradient(op, dtype, x_shape) -> UnrolledGradient:
     matrix, channels = _matrix(op, x_shape)
     product = weight_gradient.describe(dtype, matrix, *_axes(matrix), channels, op.out_channels, bias=False)
     own = {f"matrix_{name}": buffer for name, buffer in product.scratch.items()}
-    windows = _windows(op, x_shape, matrix, op.pads(x_shape))
+    windows = windows_record(op, x_shape, matrix, op.pads(x_shape))
     return UnrolledGradient(windows, product, {"matrix": Buffer(matrix, dtype), **own})
 
 
@@ -88,11 +88,6 @@ def _matrix(op, x_shape):
 def _axes(matrix) -> tuple[Axis, Axis]:
     """Return the axes of a product with the matrix, as of a convolution."""
     return each_pixel(matrix[1]), each_pixel(matrix[2])
-
-
-def _windows(op, x_shape, y_shape, pads):
-    values = (*x_shape[1:], op.groups, *y_shape[1:3], *op.kernel_size, *op.stride, pads[0], pads[2])
-    return one(WINDOWS, zip(WINDOWS.names, (*values, *op.dilation, op.padding_mode == "circular"), strict=True))
 
 
 def bind_forward(d: Unrolled, x, out, argmax, scratch):

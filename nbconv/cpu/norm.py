@@ -197,7 +197,8 @@ def _forward_map(mean, variance, eps, weight, bias, inv_std, maps):
         inv_std[c] = 1 / np.sqrt(variance[c] + eps)
         centre[c] = mean[c]
         scale[c] = inv_std[c] * weight[c]
-        shift[c] = bias[c] - (mean[c] - centre[c]) * inv_std[c] * weight[c]
+        rest = (mean[c] - centre[c]) * inv_std[c] * weight[c]
+        shift[c] = bias[c] - (rest if is_finite(rest) else 0)
     repeat_pixel(maps, mean.size)
 
 
@@ -208,13 +209,15 @@ def _backward_map(sums, mean, inv_std, weight, n, totals, maps, dweight, dbias):
     total, product = totals
     total_of_pieces(sums, total, product)
     for c in range(mean.size):
-        product[c] -= total[c] * (mean[c] - centre[c])
+        rest = total[c] * (mean[c] - centre[c])
+        product[c] -= rest if is_finite(rest) else 0
         dweight[c], dbias[c] = product[c] * inv_std[c], total[c]
         factor = inv_std[c] * weight[c]
         along = inv_std[c] * inv_std[c] * product[c] / n
         scale[c] = factor
         slope[c] = -along * factor
-        shift[c] = ((mean[c] - centre[c]) * along - total[c] / n) * factor
+        rest = (mean[c] - centre[c]) * along
+        shift[c] = ((rest if is_finite(rest) else 0) - total[c] / n) * factor
     repeat_pixel((scale, slope, shift), mean.size)
 
 
