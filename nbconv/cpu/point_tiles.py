@@ -16,10 +16,10 @@ from .memory import clear
 from .microkernel import ROWS
 from .vectors import INTEGER, REGISTERS, Vectors, pointers
 
-WIDE_ROWS = ROWS, ROWS // 2
+WIDE_SIZES = ROWS, ROWS // 2
 """Rows of tiles of products of two vectors: as many as there are registers for, and half of it for the last tiles."""
 
-NARROW_ROWS = 2 * ROWS, ROWS
+NARROW_SIZES = 2 * ROWS, ROWS
 """The same of one vector."""
 
 SUM_ROWS = 8 if REGISTERS == 32 else 4

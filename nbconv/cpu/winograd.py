@@ -26,7 +26,7 @@ from .geometry import Axis, Channels
 from .memory import odd_lines
 from .microkernel import CHAIN, ROWS
 from .packing import weight_steps
-from .point_tiles import NARROW_ROWS, WIDE_ROWS, clear_tails, filled, point_step, product_tile
+from .point_tiles import NARROW_SIZES, WIDE_SIZES, clear_tails, filled, point_step, product_tile
 from .records import POOL, TILES, geometry_record, one
 from .strips import UNITS, Cut, choose_strips, copy_strip, strip_bounds, worker_count
 from .vector import lanes
@@ -127,7 +127,7 @@ def _cut(geometry, tiles, pool, dtype, *, serial):
             weights=weights,
             room=max(ROOM, min(weights, MOST_ROOM)),
             step=outputs // gcd(outputs, int(pool[0]["step_h"])) if fused else outputs,
-            tile=WIDE_ROWS[1],
+            tile=WIDE_SIZES[1],
         )
     )
     for name, value in zip(("strip_images", "strip_rows", "strips_per_image", "strips"), strips, strict=True):
@@ -234,7 +234,7 @@ def multiply(g, w, block, count, data, transformed, products):
         at, place = panel + point * panel_step, point * place_step
         for first in range(0, g.depth, CHAIN):
             some, onto = (first, min(g.depth, first + CHAIN)), first > 0
-            for m in range(0, count, WIDE_ROWS[0] if is_wide else NARROW_ROWS[0]):
+            for m in range(0, count, WIDE_SIZES[0] if is_wide else NARROW_SIZES[0]):
                 values = data, start + m * g.lanes, vector_step
                 multiply_some(
                     values, some, (transformed, at), (products, place + m * g.lanes), is_wide, count - m, onto
@@ -245,14 +245,14 @@ def multiply(g, w, block, count, data, transformed, products):
 def multiply_some(values, some, filters, target, is_wide, count, onto):
     """Multiply the values of some tiles, as many as a register tile takes."""
     (data, start, step), (packed, panel), (products, place) = values, filters, target
-    if is_wide and count > WIDE_ROWS[1]:
-        product_tile(WIDE_ROWS[0], 2, data, start, step, some, packed, panel, products, place, step, onto)
+    if is_wide and count > WIDE_SIZES[1]:
+        product_tile(WIDE_SIZES[0], 2, data, start, step, some, packed, panel, products, place, step, onto)
     elif is_wide:
-        product_tile(WIDE_ROWS[1], 2, data, start, step, some, packed, panel, products, place, step, onto)
-    elif count > NARROW_ROWS[1]:
-        product_tile(NARROW_ROWS[0], 1, data, start, step, some, packed, panel, products, place, step, onto)
+        product_tile(WIDE_SIZES[1], 2, data, start, step, some, packed, panel, products, place, step, onto)
+    elif count > NARROW_SIZES[1]:
+        product_tile(NARROW_SIZES[0], 1, data, start, step, some, packed, panel, products, place, step, onto)
     else:
-        product_tile(NARROW_ROWS[1], 1, data, start, step, some, packed, panel, products, place, step, onto)
+        product_tile(NARROW_SIZES[1], 1, data, start, step, some, packed, panel, products, place, step, onto)
 
 
 @helper
