@@ -214,13 +214,13 @@ class TestL2:
     def test_a_file_without_it(self, tmp_path, monkeypatch):
         model = net()
         model.compile("sgd")
-        write = nc.model.checkpoint.write
+        write = nc.io.checkpoint.write
 
         def older(path, arrays, description):
             del description["training"]["l2"]
             write(path, arrays, description)
 
-        monkeypatch.setattr(nc.model.checkpoint, "write", older)
+        monkeypatch.setattr(nc.io.checkpoint, "write", older)
         model.save(tmp_path / "net")
         assert nc.load(tmp_path / "net", device="reference").l2 == 0
 
