@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from commands import fails, nbconv
-from PIL import Image
+from PIL import Image, features
 
 from nbconv import filters
 from nbconv.data.pictures import read_picture, write_picture
@@ -306,3 +306,34 @@ def test_a_damaged_picture_is_named(tmp_path, picture):
         read_picture(picture)
     with pytest.raises(FileFormatError, match="no folder"):
         write_picture(tmp_path / "no" / "out.png", np.ones((2, 2), np.uint8))
+
+
+@pytest.mark.parametrize("ending", [".png", ".apng", ".tif", ".tiff", ".pgm", ".pnm", ".jp2"])
+def test_sixteen_bits_stay_sixteen_bits(tmp_path, ending):
+    pixels = (np.arange(6 * 70, dtype=np.uint16) * 157).reshape(6, 70)
+    write_picture(tmp_path / f"grey{ending}", pixels)
+    with Image.open(tmp_path / f"grey{ending}") as image:
+        np.testing.assert_array_equal(np.asarray(image).astype(np.int64), pixels)
+
+
+@pytest.mark.parametrize(
+    "ending", [".webp", ".gif", ".im", ".pdf", ".eps", ".jpg", ".bmp", ".pcx", ".sgi", ".avif", ".dds", ".tga"]
+)
+def test_formats_without_sixteen_bits_are_refused(tmp_path, ending):
+    if ending == ".avif" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    with pytest.raises(FileFormatError, match=f"16 bits per pixel, which {ending} cannot hold; use .png or .tif"):
+        write_picture(tmp_path / f"grey{ending}", np.full((4, 5), 300, np.uint16))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("ending", [".ico", ".icns"])
+def test_icons_would_change_the_size(tmp_path, ending):
+    with pytest.raises(FileFormatError, match="would change the size; .png can hold every picture"):
+        write_picture(tmp_path / f"icon{ending}", np.zeros((40, 50, 3), np.uint8))
+
+
+def test_what_pillow_refuses_is_named(tmp_path):
+    with pytest.raises(FileFormatError, match=r"cannot write .*blp: .*; .png can hold every picture"):
+        write_picture(tmp_path / "x.blp", np.zeros((4, 5, 3), np.uint8))
+    assert not list(tmp_path.iterdir())
