@@ -205,3 +205,10 @@ def test_errors(call, error, says):
 def test_values_beyond_float64_are_named():
     with pytest.raises(DataError, match=r"the output of layer 0 \(Linear\) is not"):
         nc.gradcheck(nc.Sequential(nc.Linear(2, init=1e9), input_shape=(3,)), np.full((1, 3), 1e308), device="cpu")
+
+
+def test_nothing_but_kinks_is_no_pass():
+    check = nc.gradcheck(nc.ReLU(), np.zeros((2, 3)), device="reference")
+    assert check.rows[0].kinks == check.rows[0].checked == 6 and not check.rows[0].wrong
+    assert not check and not check.passed and check.as_dict()["passed"] is False
+    assert "nothing could be judged" in str(check) and "choose another x" in str(check)
