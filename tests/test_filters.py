@@ -1,5 +1,7 @@
 """Filters designed by hand: their matrices, what they do to arrays, and pictures of every kind from file to file."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from commands import fails, nbconv
@@ -337,3 +339,35 @@ def test_what_pillow_refuses_is_named(tmp_path):
     with pytest.raises(FileFormatError, match=r"cannot write .*blp: .*; .png can hold every picture"):
         write_picture(tmp_path / "x.blp", np.zeros((4, 5, 3), np.uint8))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_function_is_no_kernel_and_a_name_no_picture():
+    with pytest.raises(DataError, match=r"got the function gaussian: call it, as in gaussian\(\)"):
+        filters.apply(random_image(5, 5), filters.gaussian)
+    for name in "photo.png", Path("photo.png"):
+        with pytest.raises(DataError, match="got the name 'photo.png': read it with nbconv.data.pictures.read_picture"):
+            filters.apply(name, "sobel")
+
+
+@pytest.mark.parametrize(
+    "command, matrix",
+    [
+        (("laplacian", "--diagonal"), filters.laplacian(diagonal=True)),
+        (("laplacian",), filters.laplacian()),
+        (("gabor", "--aspect", 2.0), filters.gabor(aspect=2.0)),
+    ],
+    ids=str,
+)
+def test_options_of_the_command(tmp_path, command, matrix):
+    pixels = (255 * random_image(12, 14)).astype(np.uint8)
+    write_picture(tmp_path / "in.png", pixels)
+    name, *options = command
+    nbconv("filter", name, tmp_path / "in.png", tmp_path / "out.png", *options)
+    want = filters.apply(pixels, matrix)
+    scaled = 255 * (1 + want / np.abs(want).max()) / 2
+    assert np.abs(read_picture(tmp_path / "out.png") - scaled).max() <= 0.5 + 1e-3
+
+
+def test_the_command_refuses_options_of_other_filters(tmp_path, picture):
+    assert "takes no diagonal" in fails("filter", "box", picture, tmp_path / "out.png", "--diagonal")
+    assert "takes no aspect" in fails("filter", "gaussian", picture, tmp_path / "out.png", "--aspect", 2)
