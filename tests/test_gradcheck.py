@@ -148,7 +148,7 @@ def test_ties_of_a_pool(device):
     check = nc.gradcheck(nc.MaxPool2d(2), x, device=device)
     assert check and check.rows[0].kinks == 3 and check.rows[0].worst is not None
     all_tied = nc.gradcheck(nc.MaxPool2d(2), np.ones((1, 1, 2, 2)), device=device)
-    assert all_tied and all_tied.rows[0].worst is None and "4 at kinks are not judged" in str(all_tied)
+    assert not all_tied and all_tied.rows[0].worst is None and "all 4 derivatives are at kinks" in str(all_tied)
 
 
 @pytest.mark.parametrize("distance", [5e-7, 3e-8])
