@@ -371,3 +371,9 @@ def test_options_of_the_command(tmp_path, command, matrix):
 def test_the_command_refuses_options_of_other_filters(tmp_path, picture):
     assert "takes no diagonal" in fails("filter", "box", picture, tmp_path / "out.png", "--diagonal")
     assert "takes no aspect" in fails("filter", "gaussian", picture, tmp_path / "out.png", "--aspect", 2)
+
+
+def test_the_command_refuses_a_format_before_it_computes(tmp_path, monkeypatch):
+    write_picture(tmp_path / "in.png", np.full((4, 5), 300, np.uint16))
+    monkeypatch.setattr("nbconv.filters.picture.apply", None)
+    assert ".webp cannot hold; use .png or .tif" in fails("filter", "box", tmp_path / "in.png", tmp_path / "out.webp")

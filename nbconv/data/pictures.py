@@ -35,7 +35,7 @@ def write_picture(path: str | PathLike, pixels: np.ndarray) -> None:
     hold such a picture.
     """
     path = check_picture_path(path)
-    _check_holds(path, pixels)
+    check_holds(path, pixels)
     image = _image(pixels)
     scratch = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
@@ -74,7 +74,8 @@ def _format(path: Path) -> str | None:
     return Image.registered_extensions().get(path.suffix.lower())
 
 
-def _check_holds(path: Path, pixels: np.ndarray) -> None:
+def check_holds(path: Path, pixels: np.ndarray) -> None:
+    """Raise ``FileFormatError`` unless the format that the name ends in keeps numbers as large as these can be."""
     if pixels.dtype == np.uint16 and _format(path) not in HOLDS_16_BITS:
         raise FileFormatError(
             f"cannot write {path}: the picture has 16 bits per pixel, which {path.suffix} cannot hold; use .png or .tif"
