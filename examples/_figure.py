@@ -5,6 +5,9 @@ from pathlib import Path
 
 import matplotlib as mpl
 
+from nbconv.data.pictures import check_picture_path
+from nbconv.errors import FileFormatError
+
 mpl.use("Agg")
 import matplotlib.pyplot as plt
 
@@ -38,13 +41,21 @@ STYLE = {
 
 
 def options(description, name, *positional):
-    """Read the command line: where the picture goes, and whether to be quick; ``positional`` are further arguments."""
+    """Read the command line: where the picture goes, and whether to be quick; ``positional`` are further arguments.
+
+    A picture that could not be written is refused here, before anything is trained.
+    """
     parser = argparse.ArgumentParser(description=description)
     for argument in positional:
         parser.add_argument(argument, nargs="?", type=Path)
     parser.add_argument("--output", type=Path, default=Path(f"{name}.png"), help="the picture [%(default)s]")
     parser.add_argument("--quick", action="store_true", help="train less: the figure shows less, too")
-    return parser.parse_args()
+    args = parser.parse_args()
+    try:
+        check_picture_path(args.output)
+    except FileFormatError as error:
+        parser.error(f"--output: {error}")
+    return args
 
 
 def figure(width, height, rows=1, columns=1, **more):

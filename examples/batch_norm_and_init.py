@@ -7,7 +7,7 @@ import nbconv as nc
 
 args = options(__doc__, "batch_norm_and_init")
 scales = np.logspace(-4, 0.5, 4 if args.quick else 13)
-epochs = 2 if args.quick else 12
+epochs = 6 if args.quick else 12
 (x, y), (xv, yv) = nc.data.digits()
 x, y = x[:600], y[:600]
 

@@ -1,28 +1,38 @@
 """Filters designed by hand, on a photograph (``filters_on_a_photograph.py photo.jpg``) or on a drawn scene."""
 
+import sys
+
+import numpy as np
 from _figure import figure, finish, options, picture
 from _scene import scene
 
 import nbconv as nc
 from nbconv.data.pictures import read_picture
+from nbconv.errors import DataError
 
 args = options(__doc__, "filters_on_a_photograph", "photo")
-photo = read_picture(args.photo) if args.photo else scene()
-colour = photo[..., :3] / 255 if photo.ndim == 3 else photo / photo.max()
+try:
+    photo = read_picture(args.photo) if args.photo else scene()
+except DataError as error:
+    sys.exit(f"filters_on_a_photograph.py: {error}")
+what = "photograph" if args.photo else "drawn scene"
+if photo.ndim == 3:  # alpha, the last of 2 or 4 channels, is left out
+    photo = photo[..., :3] if photo.shape[2] > 2 else photo[..., 0]
+colour = photo / np.iinfo(photo.dtype).max
 grey = colour.mean(axis=2) if colour.ndim == 3 else colour
 
 filters = nc.filters
 blurred = filters.apply(colour, filters.gaussian(sigma=3))
 sharp = filters.apply(colour, filters.sharpen(2))
 panels = [
-    ("the photograph", colour, {}),
+    (f"the {what}" if args.photo else f"a {what}", colour, {}),
     ("Gaussian blur, sigma 3 pixels", blurred.clip(0, 1), {}),
     ("sharpened by twice the Laplacian", sharp.clip(0, 1), {}),
     ("Sobel: derivative to the right", filters.apply(grey, "sobel_x"), {"cmap": "RdBu_r"}),
     ("Sobel: derivative downwards", filters.apply(grey, "sobel_y"), {"cmap": "RdBu_r"}),
     ("Sobel: length of the gradient", filters.apply(grey, "sobel"), {"cmap": "magma", "vmin": 0}),
     (
-        "Laplacian of the blurred photograph",
+        f"Laplacian of the blurred {what}",
         filters.apply(filters.apply(grey, "gaussian"), "laplacian"),
         {"cmap": "RdBu_r"},
     ),

@@ -54,8 +54,8 @@ left.set_title("The learning rate")
 right.set_ylabel("validation loss (mean and range of seeds)")
 right.yaxis.set_major_formatter("{x:g}")
 right.yaxis.set_minor_formatter("{x:g}")
-right.legend(loc="upper right", ncols=2)
-best = min(final, key=final.get)
+page.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+best = min((name for name in final if name != "constant"), key=final.get)
 right.set_title(f"In the end: {final['constant']:.2f} at a constant rate, {final[best]:.2f} with decay")
 finish(
     page,

@@ -40,7 +40,7 @@ for row, (title, pixels) in zip(
     picture(row[0], pixels, title, cmap="gray")
     picture(row[1], maps[0].mean(axis=0), "mean of its maps", cmap="magma")
 maps = circular.predict(np.stack([image, np.roll(image, SHIFT, axis=(0, 1))])[:, None])[0]
-difference = np.abs(np.roll(maps[0], SHIFT, axis=(1, 2)) - maps[1]).max()
+difference = np.abs(np.roll(maps[0], SHIFT, axis=(1, 2)) - maps[1]).max() / np.abs(maps).max()
 for axes in grid[:, 2:].flat:
     axes.remove()
 axes = page.add_subplot(grid[0, 0].get_gridspec()[:, 3])
@@ -52,10 +52,11 @@ axes.set_xlabel("shift down and to the right (pixels, cyclic)")
 axes.set_ylabel("largest change of a pooled feature, relative (0 drawn at $10^{-9}$)")
 axes.set_title("Features stay with circular padding, not with zeros")
 axes.legend(loc="center", bbox_to_anchor=(0.5, 0.55))
+moved = f"to {difference:.1e} of the largest value" if difference else "bit for bit"
 worst = {name: values.max() for name, values in change.items()}
 finish(
     page,
     args.output,
-    f"maps move with the image (to {difference:.0e}), and their means change by at most "
-    f"{worst['circular padding']:.0e} with circular padding, against {worst['zero padding']:.0e} with zeros",
+    f"maps move with the image ({moved}), and their means change by at most "
+    f"{worst['circular padding']:.1e} with circular padding, against {worst['zero padding']:.2f} with zeros",
 )

@@ -145,7 +145,9 @@ def summary(model):
 @click.option("--amount", type=float, help="Strength: sharpen.")
 @click.option("--wavelength", type=float, help="Width of a stripe and a gap in pixels: gabor.")
 @click.option("--angle", type=float, help="Direction of the wave in degrees, counter-clockwise: gabor.")
+@click.option("--aspect", type=float, help="Width along the wave by that along the stripes: gabor.")
 @click.option("--phase", type=float, help="0 for lines, 90 for edges: gabor.")
+@click.option("--diagonal", is_flag=True, default=None, help="Count diagonal neighbours, too: laplacian.")
 @click.option("--border", type=click.Choice(list(BORDERS)), default="reflect", show_default=True)
 @click.option("--grey", is_flag=True, help="Make colours grey first.")
 @device_option

@@ -450,6 +450,108 @@ def test_errors(call, error, message):
         call()
 
 
+CAUSES = {
+    "conv_naive": lambda: cs231n.conv_forward_naive(X, W, B, CONV),
+    "conv_fast": lambda: cs231n.conv_forward_fast(X, W, B, CONV),
+    "affine": lambda: cs231n.affine_forward(ROWS, W[:, 0, 0, :1] @ ROWS[:1], B),
+    "pool_naive": lambda: cs231n.max_pool_forward_naive(X[..., :6], POOL),
+    "pool_fast": lambda: cs231n.max_pool_forward_fast(X[..., :6], POOL),
+    "pool_im2col": lambda: cs231n.max_pool_forward_im2col(X[..., :6], POOL),
+    "pool_reshape": lambda: cs231n.max_pool_forward_reshape(X[..., :6], POOL),
+    "batchnorm": lambda: cs231n.batchnorm_forward(ROWS, B, B, {"mode": "train"}),
+    "spatial_batchnorm": lambda: cs231n.spatial_batchnorm_forward(X, B[:3], B[:3], {"mode": "train"}),
+    "layernorm": lambda: cs231n.layernorm_forward(ROWS, B, B, {}),
+    "groupnorm": lambda: cs231n.spatial_groupnorm_forward(X, *np.ones((2, 1, 3, 1, 1)), 3, {}),
+}
+"""Forward functions whose caches a backward may be given by mistake."""
+
+
+@pytest.mark.parametrize(
+    "backward, cause, message",
+    [
+        ("max_pool_backward_fast", "pool_naive", "max_pool_forward_naive made it: use max_pool_backward_naive"),
+        ("max_pool_backward_naive", "pool_fast", "max_pool_forward_fast made it: use max_pool_backward_fast"),
+        ("max_pool_backward_im2col", "pool_reshape", "max_pool_forward_reshape made it"),
+        ("max_pool_backward_reshape", "pool_im2col", "max_pool_forward_im2col made it"),
+        ("max_pool_backward_fast", "conv_fast", "must be what max_pool_forward_fast returned"),
+        ("max_pool_backward_naive", "affine", "must be what max_pool_forward_naive returned"),
+        ("conv_backward_fast", "affine", "must be what conv_forward_fast returned beside out, got a tuple of 3"),
+        ("conv_backward_naive", "pool_fast", "must be what conv_forward_naive returned"),
+        ("affine_backward", "conv_fast", "must be what affine_forward returned beside out, got a tuple of 5"),
+        ("relu_backward", "affine", "must be what relu_forward returned"),
+        ("dropout_backward", "affine", "must be what dropout_forward returned"),
+        ("batchnorm_backward", "layernorm", "must be what batchnorm_forward returned"),
+        ("batchnorm_backward", "spatial_batchnorm", "must be what batchnorm_forward returned"),
+        ("batchnorm_backward_alt", "pool_naive", "must be what batchnorm_forward returned"),
+        ("spatial_batchnorm_backward", "batchnorm", "must be what spatial_batchnorm_forward returned"),
+        ("layernorm_backward", "batchnorm", "must be what layernorm_forward returned"),
+        ("spatial_groupnorm_backward", "layernorm", "must be what spatial_groupnorm_forward returned"),
+        ("conv_relu_backward", "conv_fast", "must be what conv_relu_forward returned beside out, got a tuple of 5"),
+        ("affine_bn_relu_backward", "pool_fast", "must be what affine_bn_relu_forward returned"),
+    ],
+)
+def test_caches_of_other_functions(backward, cause, message):
+    out, cache = CAUSES[cause]()
+    with pytest.raises(DataError, match=message):
+        getattr(cs231n, backward)(out, cache)
+
+
+def test_convolutions_take_each_others_caches():
+    out, naive = cs231n.conv_forward_naive(X, W, B, CONV)
+    _, fast = cs231n.conv_forward_fast(X, W, B, CONV)
+    for cache in naive, fast:
+        for got, want in zip(
+            cs231n.conv_backward_fast(out, cache), cs231n.conv_backward_naive(out, cache), strict=True
+        ):
+            np.testing.assert_allclose(got, want, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "call, name",
+    [
+        (lambda: cs231n.conv_forward_naive(X, W, B, None), "conv_param"),
+        (lambda: cs231n.max_pool_forward_fast(X, None), "pool_param"),
+        (lambda: cs231n.dropout_forward(X, None), "dropout_param"),
+        (lambda: cs231n.batchnorm_forward(ROWS, B, B, None), "bn_param"),
+        (lambda: cs231n.layernorm_forward(ROWS, B, B, None), "ln_param"),
+        (lambda: cs231n.spatial_groupnorm_forward(X, *np.ones((2, 1, 3, 1, 1)), 3, None), "gn_param"),
+    ],
+)
+def test_parameters_are_dicts(call, name):
+    with pytest.raises(DataError, match=f"{name} must be a dict, got None"):
+        call()
+
+
+@pytest.mark.parametrize("half", [(3 - 1) / 2, np.float64(1)])
+def test_a_quotient_is_no_number_of_pixels(half):
+    with pytest.raises(OptionError, match=r"pad must be an integer, got .*1\.0.*; if it is a quotient, use // instead"):
+        cs231n.conv_forward_fast(X, W, B, {"stride": 1, "pad": half})
+    with pytest.raises(OptionError, match="pool_height must be an integer, got .*use // instead"):
+        cs231n.max_pool_forward_fast(X, {**POOL, "pool_height": half})
+
+
+def test_gamma_of_group_norm_says_its_shape():
+    with pytest.raises(ShapeError, match=r"use gamma\.reshape\(1, 3, 1, 1\), got \(3,\)"):
+        cs231n.spatial_groupnorm_forward(X, B[:3], B[:3], 3, {})
+
+
+def test_a_seed_of_dropout_seeds_what_is_drawn_later():
+    _, (_, mask) = cs231n.dropout_forward(ROWS, {"mode": "train", "p": 0.5, "seed": 7})
+    later = np.random.random_sample(3)  # noqa: NPY002
+    generator = np.random.RandomState(7)
+    np.testing.assert_array_equal(mask, (generator.random_sample(ROWS.shape) < 0.5) / 0.5)
+    np.testing.assert_array_equal(later, generator.random_sample(3))
+
+
+@pytest.mark.parametrize("padding, stride", [(0, 1), (1, 2), (2, 1)])
+def test_indices_of_windows_are_those_of_im2col(padding, stride):
+    k, i, j = cs231n.get_im2col_indices(X.shape, 3, 2, padding, stride)
+    padded = np.pad(X, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    columns = padded[:, k, i, j].transpose(1, 2, 0).reshape(18, -1)
+    np.testing.assert_array_equal(columns, cs231n.im2col_indices(X, 3, 2, padding, stride))
+    assert k.ravel().tolist() == [c for c in range(3) for _ in range(6)] and (i[0, 0], j[0, 0]) == (0, 0)
+
+
 def test_it_is_found_under_nc():
     assert nc.compat.cs231n.conv_forward_fast is cs231n.conv_forward_fast
     assert all(hasattr(cs231n, name) for name in cs231n.__all__)

@@ -157,9 +157,11 @@ def test_defaults_are_the_courses():
 
 
 def test_the_config_is_the_one_that_was_given():
-    config = {"learning_rate": 0.5}
-    assert all(rule(W, DW, config)[1] is config for rule in RULES.values())
-    assert {"velocity", "cache", "m", "v", "t"} < set(config)
+    kept = {"sgd": set(), "sgd_momentum": {"velocity"}, "rmsprop": {"cache"}, "adam": {"m", "v", "t"}}
+    for name, rule in RULES.items():
+        config = {"learning_rate": 0.5}
+        assert rule(W, DW, config)[1] is config
+        assert kept[name] <= set(config)
 
 
 @on_every_device
@@ -351,6 +353,58 @@ def test_other_files_are_no_checkpoints(tmp_path):
 def test_options_of_the_solver(options, error, message):
     with pytest.raises(error, match=message):
         make_solver(**options)
+
+
+@pytest.mark.parametrize(
+    "options, error, message",
+    [
+        ({"num_val_samples": 0}, OptionError, "num_val_samples must be an integer of at least 1, got 0"),
+        ({"num_val_samples": 2.5}, OptionError, "num_val_samples must be an integer of at least 1, got 2.5"),
+        ({"num_train_samples": "all"}, OptionError, "num_train_samples must be an integer of at least 1, got 'all'"),
+        ({"optim_config": {"lr": 1}}, OptionError, "sgd has no option 'lr'; a config has learning_rate"),
+        ({"optim_config": 0.1}, DataError, "config must be a dict, got 0.1"),
+        ({"checkpoint_name": "no/such/net"}, FileFormatError, "there is no folder no.such; create it first"),
+    ],
+)
+def test_options_are_refused_before_training(options, error, message):
+    with pytest.raises(error, match=message):
+        make_solver(**options)
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_labels_that_do_not_fit(part):
+    data = split(*blobs_of_classes(30, 6), 20)
+    data[f"y_{part}"] = data[f"y_{part}"][:-1]
+    with pytest.raises(ShapeError, match=f"X_{part} and y_{part} must be of one length, at least 1, got"):
+        Solver(TwoLayerNet(6, 8, 5), data)
+
+
+def test_no_config_is_an_empty_one():
+    solver = make_solver(optim_config=None)
+    assert solver.optim_config == {}
+    solver.train()
+
+
+@pytest.mark.parametrize("missing", ["params", "loss"])
+def test_what_is_no_model(missing):
+    model = TwoLayerNet(6, 8, 5)
+    setattr(model, missing, None)
+    with pytest.raises(DataError, match=r"must have params, a dict of arrays, and a method loss\(X, y\); TwoLayerNet"):
+        Solver(model, split(*blobs_of_classes(30, 6), 20))
+
+
+@pytest.mark.parametrize(
+    "rule, known",
+    [
+        ("sgd", "learning_rate"),
+        ("sgd_momentum", "learning_rate, momentum, velocity"),
+        ("rmsprop", "learning_rate, decay_rate, epsilon, cache"),
+        ("adam", "learning_rate, beta1, beta2, epsilon, t, m, v"),
+    ],
+)
+def test_options_that_a_rule_does_not_know(rule, known):
+    with pytest.raises(OptionError, match=f"{rule} has no option 'lr'; a config has {known}$"):
+        RULES[rule](np.ones(3), np.ones(3), {"lr": 0.1})
 
 
 def test_data_and_gradients_that_are_missing():

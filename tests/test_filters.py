@@ -1,9 +1,11 @@
 """Filters designed by hand: their matrices, what they do to arrays, and pictures of every kind from file to file."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from commands import fails, nbconv
-from PIL import Image
+from PIL import Image, features
 
 from nbconv import filters
 from nbconv.data.pictures import read_picture, write_picture
@@ -306,3 +308,72 @@ def test_a_damaged_picture_is_named(tmp_path, picture):
         read_picture(picture)
     with pytest.raises(FileFormatError, match="no folder"):
         write_picture(tmp_path / "no" / "out.png", np.ones((2, 2), np.uint8))
+
+
+@pytest.mark.parametrize("ending", [".png", ".apng", ".tif", ".tiff", ".pgm", ".pnm", ".jp2"])
+def test_sixteen_bits_stay_sixteen_bits(tmp_path, ending):
+    pixels = (np.arange(6 * 70, dtype=np.uint16) * 157).reshape(6, 70)
+    write_picture(tmp_path / f"grey{ending}", pixels)
+    with Image.open(tmp_path / f"grey{ending}") as image:
+        np.testing.assert_array_equal(np.asarray(image).astype(np.int64), pixels)
+
+
+@pytest.mark.parametrize(
+    "ending", [".webp", ".gif", ".im", ".pdf", ".eps", ".jpg", ".bmp", ".pcx", ".sgi", ".avif", ".dds", ".tga"]
+)
+def test_formats_without_sixteen_bits_are_refused(tmp_path, ending):
+    if ending == ".avif" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    with pytest.raises(FileFormatError, match=f"16 bits per pixel, which {ending} cannot hold; use .png or .tif"):
+        write_picture(tmp_path / f"grey{ending}", np.full((4, 5), 300, np.uint16))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("ending", [".ico", ".icns"])
+def test_icons_would_change_the_size(tmp_path, ending):
+    with pytest.raises(FileFormatError, match="would change the size; .png can hold every picture"):
+        write_picture(tmp_path / f"icon{ending}", np.zeros((40, 50, 3), np.uint8))
+
+
+def test_what_pillow_refuses_is_named(tmp_path):
+    with pytest.raises(FileFormatError, match=r"cannot write .*blp: .*; .png can hold every picture"):
+        write_picture(tmp_path / "x.blp", np.zeros((4, 5, 3), np.uint8))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_function_is_no_kernel_and_a_name_no_picture():
+    with pytest.raises(DataError, match=r"got the function gaussian: call it, as in gaussian\(\)"):
+        filters.apply(random_image(5, 5), filters.gaussian)
+    for name in "photo.png", Path("photo.png"):
+        with pytest.raises(DataError, match="got the name 'photo.png': read it with nbconv.data.pictures.read_picture"):
+            filters.apply(name, "sobel")
+
+
+@pytest.mark.parametrize(
+    "command, matrix",
+    [
+        (("laplacian", "--diagonal"), filters.laplacian(diagonal=True)),
+        (("laplacian",), filters.laplacian()),
+        (("gabor", "--aspect", 2.0), filters.gabor(aspect=2.0)),
+    ],
+    ids=str,
+)
+def test_options_of_the_command(tmp_path, command, matrix):
+    pixels = (255 * random_image(12, 14)).astype(np.uint8)
+    write_picture(tmp_path / "in.png", pixels)
+    name, *options = command
+    nbconv("filter", name, tmp_path / "in.png", tmp_path / "out.png", *options)
+    want = filters.apply(pixels, matrix)
+    scaled = 255 * (1 + want / np.abs(want).max()) / 2
+    assert np.abs(read_picture(tmp_path / "out.png") - scaled).max() <= 0.5 + 1e-3
+
+
+def test_the_command_refuses_options_of_other_filters(tmp_path, picture):
+    assert "takes no diagonal" in fails("filter", "box", picture, tmp_path / "out.png", "--diagonal")
+    assert "takes no aspect" in fails("filter", "gaussian", picture, tmp_path / "out.png", "--aspect", 2)
+
+
+def test_the_command_refuses_a_format_before_it_computes(tmp_path, monkeypatch):
+    write_picture(tmp_path / "in.png", np.full((4, 5), 300, np.uint16))
+    monkeypatch.setattr("nbconv.filters.picture.apply", None)
+    assert ".webp cannot hold; use .png or .tif" in fails("filter", "box", tmp_path / "in.png", tmp_path / "out.webp")

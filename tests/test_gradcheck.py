@@ -148,7 +148,7 @@ def test_ties_of_a_pool(device):
     check = nc.gradcheck(nc.MaxPool2d(2), x, device=device)
     assert check and check.rows[0].kinks == 3 and check.rows[0].worst is not None
     all_tied = nc.gradcheck(nc.MaxPool2d(2), np.ones((1, 1, 2, 2)), device=device)
-    assert all_tied and all_tied.rows[0].worst is None and "4 at kinks are not judged" in str(all_tied)
+    assert not all_tied and all_tied.rows[0].worst is None and "all 4 derivatives are at kinks" in str(all_tied)
 
 
 @pytest.mark.parametrize("distance", [5e-7, 3e-8])
@@ -205,3 +205,10 @@ def test_errors(call, error, says):
 def test_values_beyond_float64_are_named():
     with pytest.raises(DataError, match=r"the output of layer 0 \(Linear\) is not"):
         nc.gradcheck(nc.Sequential(nc.Linear(2, init=1e9), input_shape=(3,)), np.full((1, 3), 1e308), device="cpu")
+
+
+def test_nothing_but_kinks_is_no_pass():
+    check = nc.gradcheck(nc.ReLU(), np.zeros((2, 3)), device="reference")
+    assert check.rows[0].kinks == check.rows[0].checked == 6 and not check.rows[0].wrong
+    assert not check and not check.passed and check.as_dict()["passed"] is False
+    assert "nothing could be judged" in str(check) and "choose another x" in str(check)

@@ -6,6 +6,7 @@ import pytest
 import nbconv as nc
 from nbconv.engine.registry import DEVICES
 from nbconv.errors import DataError, NonFiniteError, OptionError, ShapeError
+from nbconv.train.choices import loss_of, metric_name, metrics_of, optimizer_of
 
 on_every_device = pytest.mark.parametrize("device", DEVICES)
 
@@ -333,3 +334,19 @@ def test_what_compile_refuses_changes_nothing(options, error, message):
         model.compile(**options)
     assert model.optimizer is optimizer and model.l2 == 0.5
     assert set(model.evaluate(images(), LABELS)) == {"loss", "accuracy"}
+
+
+@pytest.mark.parametrize(
+    "optimizer, loss, metric, kinds",
+    [
+        ("RMSProp", "CrossEntropy", "Accuracy", (nc.RMSProp, nc.CrossEntropy)),
+        ("AdamW", "MSE", None, (nc.AdamW, nc.MSE)),
+        ("SGD", "BCEWithLogits", "BinaryAccuracy", (nc.SGD, nc.BCEWithLogits)),
+    ],
+)
+def test_names_of_classes_are_names_too(optimizer, loss, metric, kinds):
+    assert type(optimizer_of(optimizer)) is kinds[0]
+    assert type(loss_of(loss)) is kinds[1]
+    assert [metric_name(op) for op in metrics_of(metric, loss_of(loss))] == [
+        {"Accuracy": "accuracy", "BinaryAccuracy": "binary_accuracy"}[metric] for _ in range(metric is not None)
+    ]

@@ -34,6 +34,7 @@ from nbconv import (
     Upsample,
 )
 from nbconv.errors import OptionError
+from nbconv.ops.options import number
 
 NAN, INF = float("nan"), float("inf")
 
@@ -184,3 +185,28 @@ def test_names_of_layers(make):
     for name in "input", "labels", "optimizer", "optimizer2":
         with pytest.raises(OptionError, match=f"the name '{name}' is reserved: .* choose another name"):
             make(name)
+
+
+@pytest.mark.parametrize(
+    "bounds, words",
+    [
+        ({}, "a finite number"),
+        ({"least": 0}, "zero or more, and finite"),
+        ({"least": 2}, "a number of at least 2, and finite"),
+        ({"above": 0}, "positive and finite"),
+        ({"above": 3}, "a number above 3, and finite"),
+        ({"most": 1}, "a number of at most 1, and finite"),
+        ({"below": 1}, "a number less than 1, and finite"),
+        ({"least": 0, "most": 1}, "a number between 0 and 1"),
+        ({"least": 0, "below": 1}, "a number of at least 0 and less than 1"),
+        ({"above": 0, "most": 1}, "a number above 0 and at most 1"),
+        ({"above": 0, "below": 1}, "a number above 0 and less than 1"),
+    ],
+)
+def test_the_range_of_a_number_is_said(bounds, words):
+    with pytest.raises(OptionError, match=f"^it must be {words}, got nan$"):
+        number(NAN, "it", **bounds)
+    for value in bounds.values():
+        outside = value - 1 if bounds.keys() & {"least", "above"} and value == min(bounds.values()) else value + 1
+        with pytest.raises(OptionError, match=f"^it must be {words}, got {outside}$"):
+            number(outside, "it", **bounds)

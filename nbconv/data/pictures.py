@@ -12,6 +12,11 @@ from ..errors import DataError, FileFormatError
 
 UNSCALED_MODES = {"F": "a float", "I": "a 32-bit integer"}
 KEPT_MODES = ("L", "LA", "RGB", "RGBA")
+HOLDS_16_BITS = ("PNG", "TIFF", "PPM", "JPEG2000")
+"""Formats that keep 16 bits of grey; Pillow writes others all white, or not at all."""
+ANY_PICTURE = ".png can hold every picture"
+RESIZES = ("ICO", "ICNS")
+"""Formats of icons, whose sizes are fixed: Pillow writes any other picture in another size."""
 
 
 def read_picture(path: str | PathLike) -> np.ndarray:
@@ -29,15 +34,15 @@ def write_picture(path: str | PathLike, pixels: np.ndarray) -> None:
     ``write_picture("edges.png", pixels)``. Raises ``FileFormatError`` if the folder is missing or the format cannot
     hold such a picture.
     """
-    path = Path(path)
-    check_picture_path(path)
+    path = check_picture_path(path)
+    check_holds(path, pixels)
     image = _image(pixels)
     scratch = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         image.save(scratch)
         os.replace(scratch, path)
-    except OSError as error:
-        hint = "; .png can hold every picture" if path.suffix.lower() != ".png" else ""
+    except (OSError, ValueError) as error:
+        hint = f"; {ANY_PICTURE}" if path.suffix.lower() != ".png" else ""
         raise FileFormatError(f"cannot write {path}: {error}{hint}") from None
     finally:
         scratch.unlink(missing_ok=True)
@@ -54,11 +59,27 @@ def check_picture_path(path: str | PathLike) -> Path:
         raise FileFormatError(f"cannot write {path}: it is a folder; name a file in it")
     if not os.access(path.parent, os.W_OK):
         raise FileFormatError(f"cannot write {path}: the folder {path.parent.absolute()} is not writable")
-    known = Image.registered_extensions()
-    if known.get(path.suffix.lower()) not in Image.SAVE:
+    format = _format(path)
+    if format not in Image.SAVE:
         kind = f"{path.suffix!r} is no format of pictures" if path.suffix else "its name ends in no format"
         raise FileFormatError(f"cannot write {path}: {kind}; use .png, .jpg, .tif or another one")
+    if format in RESIZES:
+        raise FileFormatError(f"cannot write {path}: {format} holds icons, and would change the size; {ANY_PICTURE}")
     return path
+
+
+def _format(path: Path) -> str | None:
+    from PIL import Image
+
+    return Image.registered_extensions().get(path.suffix.lower())
+
+
+def check_holds(path: Path, pixels: np.ndarray) -> None:
+    """Raise ``FileFormatError`` unless the format that the name ends in keeps numbers as large as these can be."""
+    if pixels.dtype == np.uint16 and _format(path) not in HOLDS_16_BITS:
+        raise FileFormatError(
+            f"cannot write {path}: the picture has 16 bits per pixel, which {path.suffix} cannot hold; use .png or .tif"
+        )
 
 
 def open_picture(path: str | PathLike, *, or_array: bool = False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,11 @@ def _length(answers: np.ndarray) -> np.ndarray:
 
 
 def _checked_image(image) -> np.ndarray:
+    if isinstance(image, (str, bytes, PathLike)):
+        raise DataError(
+            f"image must be an array, got the name {str(image)!r}: read it with nbconv.data.pictures.read_picture, or "
+            f"filter file to file with nbconv.filters.filter_picture"
+        )
     image = as_array(image, "image")
     if image.dtype.kind not in "biuf":
         raise DataError(f"image must hold real numbers, got dtype {image.dtype}")
@@ -146,6 +152,9 @@ def _checked_image(image) -> np.ndarray:
 
 def _checked_kernel(kernel, dtype) -> np.ndarray:
     """A kernel as matrices (K, h, w) of the image's dtype."""
+    if callable(kernel):
+        name = getattr(kernel, "__name__", "kernel")
+        raise DataError(f"kernel must be a matrix or a name, got the function {name}: call it, as in {name}()")
     matrices = filter_by_name(kernel)() if isinstance(kernel, str) else as_array(kernel, "kernel")
     if matrices.dtype.kind not in "biuf" or not np.isfinite(matrices).all():
         raise DataError(f"kernel must hold finite real numbers, got {matrices.dtype} {matrices.tolist()!r:.60}")

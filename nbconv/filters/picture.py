@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..data.pictures import check_picture_path, read_picture, write_picture
+from ..data.pictures import check_holds, check_picture_path, read_picture, write_picture
 from ..engine.registry import Device
 from ..errors import OptionError
 from .apply import ALPHA, apply, keeps_brightness, of_full_range
@@ -71,6 +71,7 @@ def filter_picture(
     if replaced and Path(source).exists() and target.samefile(source):
         raise OptionError(f"{target} would be replaced by its own filtered copy; write to another file")
     picture = read_picture(source)
+    check_holds(target, picture)
     image = _grey(picture) if grey else picture
     pixels, meaning = _visible(apply(image, matrices, border=border, device=device), matrices, picture.dtype)
     write_picture(target, pixels)

@@ -63,8 +63,12 @@ class GradCheck:
 
     @property
     def passed(self) -> bool:
-        """Whether no element is wrong. Kinks are not judged."""
-        return not any(row.wrong for row in self.rows)
+        """Whether no element is wrong and some are right. Kinks are not judged; where all are kinks, nothing passed."""
+        return not any(row.wrong for row in self.rows) and self._judged > 0
+
+    @property
+    def _judged(self) -> int:
+        return sum(row.checked - row.kinks for row in self.rows)
 
     def __bool__(self):
         return self.passed
@@ -88,11 +92,12 @@ class GradCheck:
         )
         lines = [table(head, [_cells(row) for row in self.rows], right=(2, 3, 4, 6, 7, 8, 9))]
         tried, wrong, kinks = (sum(getattr(row, name) for row in self.rows) for name in ("checked", "wrong", "kinks"))
-        verdict = f"{wrong} of {tried} derivatives are wrong" if wrong else f"{tried - kinks} derivatives agree"
-        lines.append(
-            f"{verdict}{f', {kinks} at kinks are not judged' if kinks else ''}: "
-            f"device {self.device}, float64, step {self.step:g}, rtol {self.rtol:g}"
-        )
+        if not self._judged:
+            verdict = f"nothing could be judged, as all {kinks} derivatives are at kinks; choose another x"
+        else:
+            verdict = f"{wrong} of {tried} derivatives are wrong" if wrong else f"{self._judged} derivatives agree"
+            verdict += f", {kinks} at kinks are not judged" if kinks else ""
+        lines.append(f"{verdict}: device {self.device}, float64, step {self.step:g}, rtol {self.rtol:g}")
         return "\n".join(lines)
 
     __repr__ = __str__

@@ -60,10 +60,17 @@ def settle(op, **values) -> None:
 
 
 def _range(least: float, above: float, most: float, below: float) -> str:
-    if most < inf:
-        return f"a number between {least} and {most}"
-    if below < inf:
-        return f"a number of at least {least} and less than {below}"
-    if above == 0:
+    """Say a range in words, both of its ends: ``_range(-inf, 0, 1, inf) == "a number above 0 and at most 1"``."""
+    low = f"at least {least}" if least > above else f"above {above}" if above > -inf else ""
+    high = f"at most {most}" if most < below else f"less than {below}" if below < inf else ""
+    if low == "above 0" and not high:
         return "positive and finite"
-    return "zero or more, and finite" if least == 0 else "a finite number"
+    if low == "at least 0" and not high:
+        return "zero or more, and finite"
+    if least > above and most < below:
+        return f"a number between {least} and {most}"
+    if low and high:
+        return f"a number {'of ' if least > above else ''}{low} and {high}"
+    if low or high:
+        return f"a number {low or high}, and finite".replace("number at", "number of at")
+    return "a finite number"

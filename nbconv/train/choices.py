@@ -67,10 +67,16 @@ def check_ending(graph: Graph, loss: Loss) -> None:
 
 
 def _make(choice, name: str, named: Mapping[str, type]):
-    """Return an op from an instance or from its name."""
-    if isinstance(choice, str) and choice in named:
-        return named[choice]()
+    """Return an op from an instance or from its name, in capitals or not: ``"RMSProp"`` is ``"rmsprop"``."""
+    if isinstance(choice, str) and (found := _plain(choice, named)):
+        return named[found]()
     if type(choice) in named.values():
         return choice
     hint = " (write it with parentheses)" if isinstance(choice, type) else ""
     raise OptionError(f"{name} must be one of {', '.join(map(repr, named))} or an instance, got {choice!r}{hint}")
+
+
+def _plain(choice: str, named: Mapping[str, type]) -> str | None:
+    """The key that a name means, or the class of which has that name."""
+    wanted = choice.lower().replace("_", "")
+    return next((key for key in named if key.replace("_", "") == wanted), None)

@@ -34,7 +34,7 @@ from .gradient_check import (
     grad_check_sparse,
     rel_error,
 )
-from .im2col import col2im, col2im_indices, im2col, im2col_indices
+from .im2col import col2im, col2im_indices, get_im2col_indices, im2col, im2col_indices
 from .layer_utils import (
     affine_bn_relu_backward,
     affine_bn_relu_forward,
@@ -107,6 +107,7 @@ __all__ = [
     "eval_numerical_gradient_array",
     "eval_numerical_gradient_blobs",
     "eval_numerical_gradient_net",
+    "get_im2col_indices",
     "grad_check_sparse",
     "im2col",
     "im2col_indices",

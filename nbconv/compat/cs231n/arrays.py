@@ -89,7 +89,36 @@ def scores_and_labels(x, y) -> tuple[np.ndarray, np.ndarray]:
 
 def parameter(given: dict, name: str, where: str):
     """Return a required entry of one of the course's parameter dicts, or raise ``DataError``."""
+    given = parameters(given, where)
     try:
         return given[name]
     except KeyError:
         raise DataError(f'{where} has no "{name}"; it has {", ".join(map(repr, given)) or "nothing"}') from None
+
+
+def parameters(given, where: str) -> dict:
+    """Return one of the course's parameter dicts, or raise ``DataError`` for what is none."""
+    if not isinstance(given, dict):
+        raise DataError(f"{where} must be a dict, got {given!r:.60}")
+    return given
+
+
+def parts_of(cache, made_by: str, *counts: int) -> tuple:
+    """Return a cache of so many parts, or raise ``DataError`` that says which function makes the right one."""
+    if not isinstance(cache, (tuple, list)) or len(cache) not in counts:
+        raise foreign_cache(cache, made_by)
+    return tuple(cache)
+
+
+def foreign_cache(cache, made_by: str) -> DataError:
+    """The error for a cache that another function made."""
+    parts = f"a tuple of {len(cache)}" if isinstance(cache, (tuple, list)) else type(cache).__name__
+    return DataError(f"cache must be what {made_by} returned beside out, got {parts} of another kind")
+
+
+def layer_cache(cache, kind: type, made_by: str, ndim: int):
+    """Return the op and the arrays that a normalisation kept, or raise ``DataError``."""
+    op, arrays = parts_of(cache, made_by, 2)
+    if not isinstance(op, kind) or not isinstance(arrays, dict) or arrays["x"].ndim != ndim:
+        raise foreign_cache(cache, made_by)
+    return op, arrays

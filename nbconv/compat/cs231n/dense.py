@@ -10,8 +10,8 @@ import numpy as np
 from ...errors import OptionError, ShapeError
 from ...ops.activation import ReLU
 from ...ops.linear import Linear
-from ...ops.options import number
-from .arrays import dense, floats, gradient, needs_shape, parameter
+from ...ops.options import integer, number
+from .arrays import dense, floats, foreign_cache, gradient, needs_shape, parameter, parts_of
 from .kernels import backward, forward
 
 RELU = ReLU()
@@ -36,7 +36,7 @@ def affine_forward(x, w, b, *, device="cpu"):
 
 def affine_backward(dout, cache, *, device="cpu"):
     """Return dx, dw, db of ``affine_forward``, of the shapes of x, w, b."""
-    x, w, b = floats(**dict(zip("xwb", cache, strict=True)))
+    x, w, b = floats(**dict(zip("xwb", parts_of(cache, "affine_forward", 3), strict=True)))
     dout = dense(gradient(dout, (len(x), w.shape[1]), x.dtype))
     found = backward(
         linear(w.shape[1]), device, dout, ("x", "weight", "bias"), x=_rows(x), weight=dense(w), bias=dense(b)
@@ -60,6 +60,8 @@ def relu_forward(x, *, device="cpu"):
 
 def relu_backward(dout, cache, *, device="cpu"):
     """Return dx of ``relu_forward``: dout where x is positive (or NaN), else zero."""
+    if not isinstance(cache, np.ndarray):
+        raise foreign_cache(cache, "relu_forward")
     (x,) = floats(x=cache)
     dout = gradient(dout, x.shape, x.dtype)
     x = _in_memory_order(x)
@@ -95,21 +97,25 @@ def dropout_forward(x, dropout_param):
     ``dropout_param`` has ``mode`` ("train" or "test"), ``p``, **the probability of keeping**, and perhaps ``seed``.
     Returns out, of the shape of x, and cache (dropout_param, mask); the mask is ``None`` in test mode.
 
-    The mask is drawn as the course draws it, from NumPy's generator: with the same seed it is the same.
+    The mask is drawn as the course draws it, from NumPy's generator: with the same seed it is the same. A
+    seed seeds that generator (``np.random.seed``), as the course does, so that what is drawn later is the same, too.
     """
     (x,) = floats(x=x)
     if _mode(dropout_param, "dropout_param") == "test":
         return x.copy(), (dropout_param, None)
     p = number(parameter(dropout_param, "p", "dropout_param"), "p (the probability of keeping)", above=0, most=1)
     seed = dropout_param.get("seed")
-    draw = np.random.random_sample if seed is None else np.random.RandomState(seed).random_sample
-    mask = ((draw(x.shape) < p) / p).astype(x.dtype)
+    if seed is not None:
+        np.random.seed(integer(seed, "seed", least=0, most=2**32 - 1))  # noqa: NPY002, later draws are the course's, too
+    mask = ((np.random.random_sample(x.shape) < p) / p).astype(x.dtype)  # noqa: NPY002
     return x * mask, (dropout_param, mask)
 
 
 def dropout_backward(dout, cache):
     """Return dx of ``dropout_forward``: dout times the mask, or dout itself in test mode."""
-    _, mask = cache
+    _, mask = parts_of(cache, "dropout_forward", 2)
+    if not (mask is None or isinstance(mask, np.ndarray)):
+        raise foreign_cache(cache, "dropout_forward")
     if mask is None:
         (dout,) = floats(dout=dout)
         return dout.copy()

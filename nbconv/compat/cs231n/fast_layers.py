@@ -15,7 +15,7 @@ from ...ops.conv import Conv2d
 from ...ops.pool import AvgPool2d, MaxPool2d
 from .arrays import channels_first, channels_last, dense, gradient
 from .kernels import backward, forward
-from .windows import PoolParam, conv_arrays, pool_arrays
+from .windows import PoolParam, conv_arrays, conv_cache, pool_arrays, pool_cache
 
 
 @lru_cache
@@ -68,6 +68,7 @@ def _conv_forward(x, w, b, conv_param, algorithm, device):
 
 
 def _conv_backward(dout, cache, algorithm, device):
+    cache = conv_cache(cache, "conv_forward_fast")
     x, w, b, (stride, pad), shape = conv_arrays(*cache[:4])
     x_last = cache[4] if len(cache) == 5 and cache[4].dtype == x.dtype else channels_last(x, device)
     dout = channels_last(gradient(dout, shape, x.dtype), device)
@@ -95,7 +96,7 @@ def max_pool_forward_fast(x, pool_param, *, device="cpu"):
 
 def max_pool_backward_fast(dout, cache, *, device="cpu"):
     """Return dx of ``max_pool_forward_fast``, by the method that the cache is of."""
-    method, inner = cache
+    method, inner = pool_cache(cache, "max_pool_forward_fast")
     if method not in ("reshape", "im2col"):
         raise DataError(f'the cache must be of method "reshape" or "im2col", got {method!r}')
     return (max_pool_backward_reshape if method == "reshape" else max_pool_backward_im2col)(dout, inner, device=device)
@@ -110,7 +111,7 @@ def max_pool_forward_im2col(x, pool_param, *, device="cpu"):
 
 def max_pool_backward_im2col(dout, cache, *, device="cpu"):
     """Return dx of ``max_pool_forward_im2col``: of equal maxima, the first in the window has the whole gradient."""
-    x, argmax, pool_param = cache
+    x, argmax, pool_param = pool_cache(cache, "max_pool_forward_im2col")
     x, param, shape = pool_arrays(x, pool_param)
     dout = channels_last(gradient(dout, shape, x.dtype), device)
     like_x = x.transpose(0, 2, 3, 1)  # only its shape is looked at
@@ -133,7 +134,7 @@ def max_pool_forward_reshape(x, pool_param, *, device="cpu"):
 
 def max_pool_backward_reshape(dout, cache, *, device="cpu"):
     """Return dx of ``max_pool_forward_reshape``: equal maxima of a window share its gradient."""
-    x, out, pool_param = cache
+    x, out, pool_param = pool_cache(cache, "max_pool_forward_reshape")
     op = sum_pool(PoolParam.of(pool_param).stride)
     dout = channels_last(gradient(dout, channels_first(out).shape, x.dtype), device)
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from ...errors import ShapeError
 from ...ops.norm import GroupNorm, LayerNorm
 from ...ops.options import integer, number
-from .arrays import channels_first, channels_last, dense, floats, gradient, images, needs_shape
+from .arrays import channels_first, channels_last, dense, floats, gradient, images, layer_cache, needs_shape, parameters
 from .kernels import backward, forward
 
 layer_norm, group_norm = lru_cache(LayerNorm), lru_cache(GroupNorm)
@@ -23,14 +23,14 @@ def layernorm_forward(x, gamma, beta, ln_param, *, device="cpu"):
         raise ShapeError(f"x must have shape (N, D), got {x.shape}; for images there is spatial_groupnorm_forward")
     for array, name in ((gamma, "gamma"), (beta, "beta")):
         needs_shape(array, name, x.shape[1:], "a number per column of x")
-    op = layer_norm(_eps(ln_param))
+    op = layer_norm(_eps(ln_param, "ln_param"))
     found = forward(op, device, x=dense(x), weight=dense(gamma), bias=dense(beta))
     return found["out"], (op, found)
 
 
 def layernorm_backward(dout, cache, *, device="cpu"):
     """Return dx, dgamma, dbeta of ``layernorm_forward``."""
-    op, arrays = cache
+    op, arrays = layer_cache(cache, LayerNorm, "layernorm_forward", 2)
     dout = dense(gradient(dout, arrays["x"].shape, arrays["x"].dtype))
     found = backward(op, device, dout, ("x", "weight", "bias"), **arrays)
     return found["x"], found["weight"], found["bias"]
@@ -45,8 +45,8 @@ def spatial_groupnorm_forward(x, gamma, beta, G, gn_param, *, device="cpu"):
     x, gamma, beta = floats(x=x, gamma=gamma, beta=beta)
     wanted = 1, images(x).shape[1], 1, 1
     for array, name in ((gamma, "gamma"), (beta, "beta")):
-        needs_shape(array, name, wanted, "a number per channel of x")
-    op = group_norm(integer(G, "G"), _eps(gn_param))
+        needs_shape(array, name, wanted, f"a number per channel of x: use {name}.reshape(1, {wanted[1]}, 1, 1)")
+    op = group_norm(integer(G, "G"), _eps(gn_param, "gn_param"))
     weight, bias = (dense(array.reshape(-1)) for array in (gamma, beta))
     found = forward(op, device, x=channels_last(x, device), weight=weight, bias=bias)
     return channels_first(found["out"]), (op, found)
@@ -54,11 +54,11 @@ def spatial_groupnorm_forward(x, gamma, beta, G, gn_param, *, device="cpu"):
 
 def spatial_groupnorm_backward(dout, cache, *, device="cpu"):
     """Return dx, dgamma, dbeta of ``spatial_groupnorm_forward``; the last two are (1, C, 1, 1)."""
-    op, arrays = cache
+    op, arrays = layer_cache(cache, GroupNorm, "spatial_groupnorm_forward", 4)
     dout = gradient(dout, channels_first(arrays["x"]).shape, arrays["x"].dtype)
     found = backward(op, device, channels_last(dout, device), ("x", "weight", "bias"), **arrays)
     return channels_first(found["x"]), *(found[name].reshape(1, -1, 1, 1) for name in ("weight", "bias"))
 
 
-def _eps(param) -> float:
-    return number(param.get("eps", 1e-5), "eps", above=0)
+def _eps(param, where: str) -> float:
+    return number(parameters(param, where).get("eps", 1e-5), "eps", above=0)

@@ -10,6 +10,23 @@ from ...ops.options import integer
 from .arrays import floats, images
 
 
+def get_im2col_indices(x_shape, field_height, field_width, padding=1, stride=1):
+    """Return (k, i, j) such that ``x_padded[:, k, i, j]`` is, for each image, its matrix of windows.
+
+    For x_shape (N, C, H, W), k is (C * field_height * field_width, 1), the channel of each row of
+    ``im2col_indices``, and i and j, (C * field_height * field_width, H' * W'), are the row and the column of a
+    pixel in the padded image.
+    """
+    _, channels, height, width = x_shape
+    padding = integer(padding, "padding", least=0)
+    height, width = height + 2 * padding, width + 2 * padding
+    pixels = np.arange(channels * height * width).reshape(1, channels, height, width)
+    windows = _windows(pixels, field_height, field_width, stride)[0]  # (C, H', W', fh, fw)
+    flat = windows.transpose(0, 3, 4, 1, 2).reshape(channels * field_height * field_width, -1)
+    k, i, j = np.unravel_index(flat, (channels, height, width))
+    return k[:, :1], i, j
+
+
 def im2col_indices(x, field_height, field_width, padding=1, stride=1):
     """Return the matrix whose columns are the windows of x.
 

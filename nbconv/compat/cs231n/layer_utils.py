@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .arrays import parts_of
 from .dense import affine_backward, affine_forward, relu_backward, relu_forward
 from .fast_layers import conv_backward_fast, conv_forward_fast, max_pool_backward_fast, max_pool_forward_fast
 from .norm import batchnorm_backward, batchnorm_forward, spatial_batchnorm_backward, spatial_batchnorm_forward
@@ -16,7 +17,7 @@ def affine_relu_forward(x, w, b, *, device="cpu"):
 
 def affine_relu_backward(dout, cache, *, device="cpu"):
     """Return dx, dw, db of ``affine_relu_forward``."""
-    affine_cache, relu_cache = cache
+    affine_cache, relu_cache = parts_of(cache, "affine_relu_forward", 2)
     return affine_backward(relu_backward(dout, relu_cache, device=device), affine_cache, device=device)
 
 
@@ -30,7 +31,7 @@ def affine_bn_relu_forward(x, w, b, gamma, beta, bn_param, *, device="cpu"):
 
 def affine_bn_relu_backward(dout, cache, *, device="cpu"):
     """Return dx, dw, db, dgamma, dbeta of ``affine_bn_relu_forward``."""
-    affine_cache, bn_cache, relu_cache = cache
+    affine_cache, bn_cache, relu_cache = parts_of(cache, "affine_bn_relu_forward", 3)
     da = relu_backward(dout, relu_cache, device=device)
     da, dgamma, dbeta = batchnorm_backward(da, bn_cache, device=device)
     return *affine_backward(da, affine_cache, device=device), dgamma, dbeta
@@ -45,7 +46,7 @@ def conv_relu_forward(x, w, b, conv_param, *, device="cpu"):
 
 def conv_relu_backward(dout, cache, *, device="cpu"):
     """Return dx, dw, db of ``conv_relu_forward``."""
-    conv_cache, relu_cache = cache
+    conv_cache, relu_cache = parts_of(cache, "conv_relu_forward", 2)
     return conv_backward_fast(relu_backward(dout, relu_cache, device=device), conv_cache, device=device)
 
 
@@ -59,7 +60,7 @@ def conv_bn_relu_forward(x, w, b, gamma, beta, conv_param, bn_param, *, device="
 
 def conv_bn_relu_backward(dout, cache, *, device="cpu"):
     """Return dx, dw, db, dgamma, dbeta of ``conv_bn_relu_forward``."""
-    conv_cache, bn_cache, relu_cache = cache
+    conv_cache, bn_cache, relu_cache = parts_of(cache, "conv_bn_relu_forward", 3)
     da = relu_backward(dout, relu_cache, device=device)
     da, dgamma, dbeta = spatial_batchnorm_backward(da, bn_cache, device=device)
     return *conv_backward_fast(da, conv_cache, device=device), dgamma, dbeta
@@ -75,6 +76,6 @@ def conv_relu_pool_forward(x, w, b, conv_param, pool_param, *, device="cpu"):
 
 def conv_relu_pool_backward(dout, cache, *, device="cpu"):
     """Return dx, dw, db of ``conv_relu_pool_forward``."""
-    conv_cache, relu_cache, pool_cache = cache
+    conv_cache, relu_cache, pool_cache = parts_of(cache, "conv_relu_pool_forward", 3)
     ds = max_pool_backward_fast(dout, pool_cache, device=device)
     return conv_backward_fast(relu_backward(ds, relu_cache, device=device), conv_cache, device=device)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from .arrays import gradient
-from .windows import conv_arrays, pool_arrays
+from .windows import conv_arrays, conv_cache, pool_arrays, pool_cache
 
 
 def conv_forward_naive(x, w, b, conv_param):
@@ -39,7 +39,7 @@ def convolve(padded, w, b, stride, out):
 
 def conv_backward_naive(dout, cache):
     """Return dx, dw, db of ``conv_forward_naive``."""
-    x, w, b, (stride, pad), shape = conv_arrays(*cache)
+    x, w, b, (stride, pad), shape = conv_arrays(*conv_cache(cache, "conv_forward_naive")[:4])
     dout = gradient(dout, shape, x.dtype)
     padded = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
     dpadded, dw, db = np.zeros_like(padded), np.zeros_like(w), np.zeros_like(b)
@@ -80,7 +80,7 @@ def max_pool_forward_naive(x, pool_param):
 
 def max_pool_backward_naive(dout, cache):
     """Return dx of ``max_pool_forward_naive``; equal maxima of a window share its gradient."""
-    x, (height, width, stride), shape = pool_arrays(*cache)
+    x, (height, width, stride), shape = pool_arrays(*pool_cache(cache, "max_pool_forward_naive"))
     dout = gradient(dout, shape, x.dtype)
     dx = np.zeros_like(x)
     for n in range(shape[0]):

@@ -9,7 +9,7 @@ import numpy as np
 from ...errors import ShapeError
 from ...ops.norm import BatchNorm
 from ...ops.options import number
-from .arrays import channels_first, channels_last, dense, floats, gradient, images, needs_shape
+from .arrays import channels_first, channels_last, dense, floats, gradient, images, layer_cache, needs_shape
 from .dense import _mode
 from .kernels import backward, forward
 
@@ -35,7 +35,8 @@ def batchnorm_forward(x, gamma, beta, bn_param, *, device="cpu"):
 
 def batchnorm_backward(dout, cache, *, device="cpu"):
     """Return dx, dgamma, dbeta of ``batchnorm_forward``."""
-    return _backward(dense(gradient(dout, cache[1]["x"].shape, cache[1]["x"].dtype)), cache, device)
+    _, arrays = layer_cache(cache, BatchNorm, "batchnorm_forward", 2)
+    return _backward(dense(gradient(dout, arrays["x"].shape, arrays["x"].dtype)), cache, device)
 
 
 def batchnorm_backward_alt(dout, cache):
@@ -44,7 +45,7 @@ def batchnorm_backward_alt(dout, cache):
     With x^ = (x - mean) / std: dx = gamma / std * (dout - mean(dout) - x^ * mean(dout * x^)), means over the batch; in
     test mode, mean and std do not depend on x, and dx = gamma / std * dout.
     """
-    op, arrays = cache
+    op, arrays = layer_cache(cache, BatchNorm, "batchnorm_forward", 2)
     x, mean, inv_std = arrays["x"], arrays["mean"], arrays["inv_std"]
     dout = gradient(dout, x.shape, x.dtype)
     normalized = (x - mean) * inv_std
@@ -62,7 +63,8 @@ def spatial_batchnorm_forward(x, gamma, beta, bn_param, *, device="cpu"):
 
 def spatial_batchnorm_backward(dout, cache, *, device="cpu"):
     """Return dx, dgamma, dbeta of ``spatial_batchnorm_forward``."""
-    x = cache[1]["x"]
+    _, arrays = layer_cache(cache, BatchNorm, "spatial_batchnorm_forward", 4)
+    x = arrays["x"]
     dout = gradient(dout, channels_first(x).shape, x.dtype)
     dx, dgamma, dbeta = _backward(channels_last(dout, device), cache, device)
     return channels_first(dx), dgamma, dbeta

@@ -12,18 +12,28 @@ from functools import lru_cache
 
 import numpy as np
 
-from ...errors import ShapeError
+from ...errors import OptionError, ShapeError
 from ...ops.optimizer import SGD, Adam, Optimizer, RMSProp
 from ...ops.options import number
-from .arrays import dense, floats, needs_shape
+from .arrays import dense, floats, needs_shape, parameters
 from .kernels import forward
+
+DEFAULTS: dict[str, dict] = {
+    "sgd": {"learning_rate": 1e-2},
+    "sgd_momentum": {"learning_rate": 1e-2, "momentum": 0.9},
+    "rmsprop": {"learning_rate": 1e-2, "decay_rate": 0.99, "epsilon": 1e-8},
+    "adam": {"learning_rate": 1e-3, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "t": 0},
+}
+"""The options of each rule; ``t`` of Adam is its count of steps."""
+STATE = {"sgd": (), "sgd_momentum": ("velocity",), "rmsprop": ("cache",), "adam": ("m", "v")}
+"""The arrays that each rule keeps in its config besides."""
 
 gradient_descent, adaptive_moments, mean_square = lru_cache(SGD), lru_cache(Adam), lru_cache(RMSProp)
 
 
 def sgd(w, dw, config=None, *, device="cpu"):
     """Step against the gradient: w - learning_rate * dw; ``config`` has ``learning_rate`` (1e-2)."""
-    config = _with_defaults(config, learning_rate=1e-2)
+    config = _config("sgd", config)
     (next_w,) = _update(gradient_descent(0.0), w, dw, _rate(config), 1, device)
     return next_w, config
 
@@ -33,7 +43,7 @@ def sgd_momentum(w, dw, config=None, *, device="cpu"):
 
     ``config`` has ``learning_rate`` (1e-2), ``momentum`` (0.9) and ``velocity`` (zeros), of the shape of w.
     """
-    config = _with_defaults(config, learning_rate=1e-2, momentum=0.9)
+    config = _config("sgd_momentum", config)
     w, dw = floats(w=w, dw=dw)
     op = gradient_descent(0.0, number(config["momentum"], "momentum", least=0))
     step = _rate(config) * dw  # the course's velocity has the rate in it, the kernel's has not
@@ -48,7 +58,7 @@ def rmsprop(w, dw, config=None, *, device="cpu"):
     ``config`` has ``learning_rate`` (1e-2), ``decay_rate`` (0.99), ``epsilon`` (1e-8) and ``cache`` (zeros), of the
     shape of w, which becomes decay_rate * cache + (1 - decay_rate) * dw^2 first.
     """
-    config = _with_defaults(config, learning_rate=1e-2, decay_rate=0.99, epsilon=1e-8)
+    config = _config("rmsprop", config)
     (w,) = floats(w=w)
     op = mean_square(1e-2, config["decay_rate"], config["epsilon"])
     state = {"square_avg": _state(config, "cache", w)}
@@ -62,7 +72,7 @@ def adam(w, dw, config=None, *, device="cpu"):
     ``config`` has ``learning_rate`` (1e-3), ``beta1`` (0.9), ``beta2`` (0.999), ``epsilon`` (1e-8), ``m`` and ``v``
     (zeros, of the shape of w) and ``t`` (0), which counts the steps and is 1 at the first.
     """
-    config = _with_defaults(config, learning_rate=1e-3, beta1=0.9, beta2=0.999, epsilon=1e-8, t=0)
+    config = _config("adam", config)
     (w,) = floats(w=w)
     config["t"] += 1
     op = adaptive_moments(1e-3, (config["beta1"], config["beta2"]), config["epsilon"])
@@ -71,9 +81,20 @@ def adam(w, dw, config=None, *, device="cpu"):
     return next_w, config
 
 
-def _with_defaults(config, **defaults) -> dict:
-    config = {} if config is None else config
-    for name, value in defaults.items():
+def check_config(rule: str, config) -> dict:
+    """Return a config in which the rule knows all entries (``None`` is an empty one), or raise."""
+    config = {} if config is None else parameters(config, "config")
+    known = (*DEFAULTS[rule], *STATE[rule])
+    unknown = [name for name in config if name not in known]
+    if unknown:
+        raise OptionError(f"{rule} has no option {unknown[0]!r}; a config has {', '.join(known)}")
+    return config
+
+
+def _config(rule: str, config) -> dict:
+    """Return the config that was given, with defaults for what it lacks."""
+    config = check_config(rule, config)
+    for name, value in DEFAULTS[rule].items():
         config.setdefault(name, value)
     return config
 

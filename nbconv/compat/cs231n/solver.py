@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ...errors import DataError, FileFormatError, OptionError
+from ...errors import DataError, FileFormatError, OptionError, ShapeError
 from ...io import checkpoint
+from ...io.checkpoint import check_path
 from ...ops.options import integer, number
 from . import optim
+from .arrays import parameters
 
 KIND = "cs231n solver"
 """What the description of a checkpoint says it is."""
@@ -57,23 +59,29 @@ class Solver:
     best_val_acc, best_params, epoch, optim_configs
         What the names say.
 
-    Raises ``OptionError``, a ``ValueError``, for unknown options and update rules.
+    Raises ``OptionError``, a ``ValueError``, for unknown options and update rules, ``DataError`` and ``ShapeError`` for
+    a model or data that cannot be trained with, ``FileFormatError`` for a checkpoint that could not be written.
     """
 
     def __init__(self, model, data, **kwargs):
-        self.model = model
+        self.model = _usable(model)
+        data = parameters(data, "data")
         try:
             self.X_train, self.y_train = data["X_train"], data["y_train"]
             self.X_val, self.y_val = data["X_val"], data["y_val"]
         except KeyError as error:
             raise DataError(f"data has no {error}; it needs X_train, y_train, X_val, y_val") from None
+        for part in ("train", "val"):
+            x, y = getattr(self, f"X_{part}"), getattr(self, f"y_{part}")
+            if len(x) != len(y) or not len(x):
+                raise ShapeError(f"X_{part} and y_{part} must be of one length, at least 1, got {len(x)} and {len(y)}")
         self.update_rule_name = kwargs.pop("update_rule", "sgd")
         self.optim_config = kwargs.pop("optim_config", {})
         self.lr_decay = number(kwargs.pop("lr_decay", 1.0), "lr_decay", least=0)
         self.batch_size = integer(kwargs.pop("batch_size", 100), "batch_size")
         self.num_epochs = integer(kwargs.pop("num_epochs", 10), "num_epochs", least=0)
-        self.num_train_samples = kwargs.pop("num_train_samples", 1000)
-        self.num_val_samples = kwargs.pop("num_val_samples", None)
+        self.num_train_samples = _count(kwargs.pop("num_train_samples", 1000), "num_train_samples")
+        self.num_val_samples = _count(kwargs.pop("num_val_samples", None), "num_val_samples")
         self.checkpoint_name = kwargs.pop("checkpoint_name", None)
         self.print_every = integer(kwargs.pop("print_every", 10), "print_every")
         self.verbose = kwargs.pop("verbose", True)
@@ -83,6 +91,9 @@ class Solver:
             raise OptionError(
                 f"Invalid update_rule {self.update_rule_name!r}; there is {', '.join(map(repr, optim.RULES))}"
             )
+        self.optim_config = optim.check_config(self.update_rule_name, self.optim_config)
+        if self.checkpoint_name is not None:
+            check_path(f"{self.checkpoint_name}_epoch_0.safetensors")
         self.update_rule = optim.RULES[self.update_rule_name]
         self._reset()
 
@@ -161,6 +172,19 @@ class Solver:
         if self.verbose:
             print(f"Saving checkpoint to {path}")
         checkpoint.write(path, self.model.params, description)
+
+
+def _usable(model):
+    """Return a model that can be trained, or raise ``DataError``."""
+    if not isinstance(getattr(model, "params", None), dict) or not callable(getattr(model, "loss", None)):
+        raise DataError(
+            f"the model must have params, a dict of arrays, and a method loss(X, y); {type(model).__name__} has not"
+        )
+    return model
+
+
+def _count(value, name: str) -> int | None:
+    return None if value is None else integer(value, name)
 
 
 def load_checkpoint(path) -> dict:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...errors import ShapeError
+import numpy as np
+
+from ...errors import DataError, OptionError, ShapeError
 from ...ops.options import integer
-from .arrays import floats, images, needs_shape, parameter
+from .arrays import floats, foreign_cache, images, needs_shape, parameter, parts_of
 
 
 class ConvParam(NamedTuple):
@@ -17,8 +19,8 @@ class ConvParam(NamedTuple):
 
     @classmethod
     def of(cls, conv_param: dict) -> ConvParam:
-        stride = integer(parameter(conv_param, "stride", "conv_param"), "stride")
-        return cls(stride, integer(parameter(conv_param, "pad", "conv_param"), "pad", least=0))
+        stride, pad = (_pixels(conv_param, name, "conv_param") for name in ("stride", "pad"))
+        return cls(integer(stride, "stride"), integer(pad, "pad", least=0))
 
 
 class PoolParam(NamedTuple):
@@ -31,7 +33,48 @@ class PoolParam(NamedTuple):
     @classmethod
     def of(cls, pool_param: dict) -> PoolParam:
         names = ("pool_height", "pool_width", "stride")
-        return cls(*(integer(parameter(pool_param, name, "pool_param"), name) for name in names))
+        return cls(*(integer(_pixels(pool_param, name, "pool_param"), name) for name in names))
+
+
+def _pixels(given: dict, name: str, where: str):
+    """Return an entry, which is not a float: ``(3 - 1) / 2`` is one, whatever its value."""
+    value = parameter(given, name, where)
+    if isinstance(value, (float, np.floating)):
+        raise OptionError(f"{name} must be an integer, got {value!r}; if it is a quotient, use // instead of /")
+    return value
+
+
+def conv_cache(cache, made_by: str) -> tuple:
+    """Return (x, w, b, conv_param, ...) as any ``conv_forward`` keeps it, or raise ``DataError``."""
+    cache = parts_of(cache, made_by, 4, 5)
+    if not isinstance(cache[3], dict):
+        raise foreign_cache(cache, made_by)
+    return cache
+
+
+def pool_cache(cache, made_by: str) -> tuple:
+    """Return the cache of a ``max_pool_forward``, or raise ``DataError`` that says which one made it."""
+    maker = _maker_of(cache)
+    if maker is None:
+        raise foreign_cache(cache, made_by)
+    if maker != made_by:
+        backward = maker.replace("forward", "backward")
+        raise DataError(f"cache must be what {made_by} returned beside out, but {maker} made it: use {backward}")
+    return tuple(cache)
+
+
+def _maker_of(cache) -> str | None:
+    if not isinstance(cache, (tuple, list)):
+        return None
+    if len(cache) == 2 and isinstance(cache[0], str):
+        return "max_pool_forward_fast"
+    if not cache or not isinstance(cache[-1], dict):
+        return None
+    if len(cache) == 2:
+        return "max_pool_forward_naive"
+    if len(cache) != 3 or not isinstance(cache[1], np.ndarray):
+        return None
+    return "max_pool_forward_im2col" if cache[1].dtype.kind in "iu" else "max_pool_forward_reshape"
 
 
 def conv_arrays(x, w, b, conv_param):
