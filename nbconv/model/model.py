@@ -229,7 +229,7 @@ class Model(Net):
             where = plan.first_nonfinite() or "the gradient's norm, which overflows"
             raise NonFiniteError(
                 f"training stopped at step {self.step}: the loss is {values[0]}; the first value that is not finite is "
-                f"in {where}. The parameters are those before this step; try a smaller lr or clip_norm=1.0"
+                f"in {where}. The parameters are those before this step; {self._loss.nonfinite_mend()}"
             )
         return values
 
