@@ -62,13 +62,13 @@ def layer_norm(x, weight=None, bias=None, eps=1e-5, device="cpu", data_format="N
 
     The weights' order of axes does not depend on ``data_format``. See ``nbconv.LayerNorm``.
     """
-    op = LayerNorm(eps, _is_affine(weight, bias))
+    op = LayerNorm(eps=eps, affine=_is_affine(weight, bias))
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).forward()
 
 
 def layer_norm_backward(dy, x, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
     """Return (dx, dweight, dbias) of ``layer_norm``; the last two are ``None`` without weight and bias."""
-    op = LayerNorm(eps, _is_affine(weight, bias))
+    op = LayerNorm(eps=eps, affine=_is_affine(weight, bias))
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).backward(dy)
 
 
@@ -77,25 +77,25 @@ def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5, device="cpu", da
 
     See ``nbconv.GroupNorm``.
     """
-    op = GroupNorm(num_groups, eps, _is_affine(weight, bias))
+    op = GroupNorm(num_groups, eps=eps, affine=_is_affine(weight, bias))
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).forward()
 
 
 def group_norm_backward(dy, x, num_groups, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
     """Return (dx, dweight, dbias) of ``group_norm``; the last two are ``None`` without weight and bias."""
-    op = GroupNorm(num_groups, eps, _is_affine(weight, bias))
+    op = GroupNorm(num_groups, eps=eps, affine=_is_affine(weight, bias))
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).backward(dy)
 
 
 def instance_norm(x, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
     """Normalise each channel of each image: (N, C, H, W), with weight and bias (C,). See ``nbconv.InstanceNorm``."""
-    op = InstanceNorm(eps, _is_affine(weight, bias))
+    op = InstanceNorm(eps=eps, affine=_is_affine(weight, bias))
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).forward()
 
 
 def instance_norm_backward(dy, x, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
     """Return (dx, dweight, dbias) of ``instance_norm``; the last two are ``None`` without weight and bias."""
-    op = InstanceNorm(eps, _is_affine(weight, bias))
+    op = InstanceNorm(eps=eps, affine=_is_affine(weight, bias))
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).backward(dy)
 
 
@@ -110,7 +110,7 @@ def _norm(x, running_mean, running_var, weight, bias, training, momentum, eps, d
     affine = _is_affine(weight, bias)
     if (running_mean is None) != (running_var is None):
         raise OptionError("running_mean and running_var come together: pass both or neither")
-    op = BatchNorm(eps, momentum, affine=affine, training=training)
+    op = BatchNorm(eps=eps, momentum=momentum, affine=affine, training=training)
     if running_mean is None:
         if not op.training:
             raise OptionError("with training=False, running_mean and running_var are needed: pass both, of shape (C,)")
