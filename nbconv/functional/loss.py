@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 
 from ..data.checks import check_labels, check_targets
 from ..data.layout import channels_last
-from ..errors import ShapeError
+from ..errors import OptionError, ShapeError
 from ..ops.base import Op
 from ..ops.loss import MSE, BCEWithLogits, CrossEntropy, Hinge, Loss
 from ..ops.metric import Accuracy, BinaryAccuracy
@@ -79,7 +81,12 @@ class _Scalar(Call):
         return float(self.forward()[0])
 
     def gradient(self, dy) -> np.ndarray:
-        return self.backward(np.full(1, dy, np.float64))
+        """``dy`` is a real number, which may be infinite or NaN, as a Python number, NumPy's or an array of no axes."""
+        scale = dy[()] if isinstance(dy, np.ndarray) and not dy.ndim else dy
+        if not isinstance(scale, Real) or isinstance(scale, (bool, np.bool_)):
+            got = f"an array of shape {dy.shape}" if isinstance(dy, np.ndarray) else repr(dy)
+            raise OptionError(f"dy must be the number that the loss is multiplied by, such as 1.0, got {got}")
+        return self.backward(np.full(1, float(scale), np.float64))
 
 
 def _cross_entropy(x, target, weight, label_smoothing, device, data_format) -> _Scalar:
@@ -107,6 +114,8 @@ def _elements(op: Op, x, target, device, data_format) -> _Scalar:
         raise ShapeError("x must have a batch axis, shape (N, ...), got one number")
     least, most = op.target_range if isinstance(op, Loss) else (0, 1)
     targets = check_targets(
-        host_array(target, "target"), output.shape[1:], len(output), least=least, most=most, name="target"
+        host_array(target, "target"), output.shape[1:], len(output), least=least, most=most, name="target", check_finite=False
     )
+    if targets.dtype.kind in "biu" and output.dtype.kind == "f":
+        targets = targets.astype(output.dtype)
     return _Scalar(op, device, data_format, x=output, target=targets)

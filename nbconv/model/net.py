@@ -122,8 +122,8 @@ class Net:
         shape = outside(self.graph.shapes(1)[self.graph.outputs[0]][1:], self.data_format)
         if shape == (1,):
             raise ShapeError(
-                "classify needs two or more classes, but the output is one logit per sample; z = model.predict(x)[:, 0] is "
-                "that of class 1: use z > 0, and 1 / (1 + np.exp(-z)) for its probability"
+                "classify needs two or more classes, but the output is one logit per sample; "
+                "z = model.predict(x)[:, 0] is that of class 1: use z > 0, and 1 / (1 + np.exp(-z)) for its probability"
             )
         if len(shape) != 1:
             raise ShapeError(f"classify needs one row of logits per sample, but the output of one has shape {shape}")
