@@ -451,7 +451,11 @@ def test_the_order_of_arguments_is_pytorchs(name, order):
         (lambda: F.mse(ROWS, LABELS), ShapeError, r"target must have the shape of the output, \(5, 4\), got \(5,\)"),
         (lambda: F.mse(ROWS, ROWS[:3]), ShapeError, r"5 samples, but 3 targets in target"),
         (lambda: F.mse(ROWS, ROWS.astype(np.float32)), DataError, r"got x float64, target float32"),
-        (lambda: F.mse(ROWS, np.where(ROWS > 0, np.nan, ROWS)), DataError, r"target has .* not finite"),
+        (
+            lambda: F.mse(ROWS, np.where(ROWS > 0, np.nan, ROWS)),
+            DataError,
+            r"target has .* not finite.*; repair the data$",
+        ),
         (lambda: F.mse(1.0, 1.0), ShapeError, r"x must have a batch axis"),
         (lambda: F.bce_with_logits(ROWS, 1 + ROWS**2), DataError, r"target is .* at index \(0, 0\), .* from 0 to 1"),
         (lambda: F.cross_entropy(ROWS, LABELS[:3]), ShapeError, r"5 samples, but 3 labels"),
@@ -528,3 +532,26 @@ def test_every_layer_has_a_function():
     assert layers <= set(nc.__all__)
     assert all(hasattr(F, f"{name}_backward") for name in (*CALLS, *NORMS, "batch_norm", "cross_entropy"))
     assert all(hasattr(F, f"{name}_backward") for name in (*CALLS, *LOSSES, "batch_norm"))
+
+
+@pytest.mark.parametrize("dy", [None, "1", True, 1j, [1.0], np.ones(1), np.ones((5, 4)), np.array("1")], ids=repr)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_gradient_of_a_loss_is_a_number(loss, dy):
+    target, options = LOSSES[loss]
+    with pytest.raises(OptionError, match="dy must be the number that the loss is multiplied by, such as 1.0, got"):
+        getattr(F, f"{loss}_backward")(dy, ROWS, target, **options, device="reference")
+
+
+@pytest.mark.parametrize("dy", [2, np.float32(2), np.int64(2), np.array(2.0)], ids=repr)
+def test_any_kind_of_number_is_a_gradient(dy):
+    want = F.mse_backward(2.0, ROWS, 0 * ROWS, device="reference")
+    np.testing.assert_array_equal(F.mse_backward(dy, ROWS, 0 * ROWS, device="reference"), want)
+
+
+@on_every_device
+@pytest.mark.parametrize("name", ["mse", "bce_with_logits", "binary_accuracy"])
+def test_targets_may_be_truth_values_and_integers(name, device):
+    target = ROWS > 0.1
+    for x in ROWS, ROWS.astype(np.float32):
+        want = getattr(F, name)(x, target.astype(x.dtype), device=device)
+        assert [getattr(F, name)(x, t, device=device) for t in (target, target.astype(int))] == [want, want]

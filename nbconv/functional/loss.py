@@ -6,7 +6,7 @@ from numbers import Real
 
 import numpy as np
 
-from ..data.checks import check_labels, check_targets
+from ..data.checks import check_all_finite, check_labels, check_targets
 from ..data.layout import channels_last
 from ..errors import OptionError, ShapeError
 from ..ops.base import Op
@@ -114,8 +114,16 @@ def _elements(op: Op, x, target, device, data_format) -> _Scalar:
         raise ShapeError("x must have a batch axis, shape (N, ...), got one number")
     least, most = op.target_range if isinstance(op, Loss) else (0, 1)
     targets = check_targets(
-        host_array(target, "target"), output.shape[1:], len(output), least=least, most=most, name="target", check_finite=False
+        host_array(target, "target"),
+        output.shape[1:],
+        len(output),
+        least=least,
+        most=most,
+        name="target",
+        check_finite=False,
     )
-    if targets.dtype.kind in "biu" and output.dtype.kind == "f":
+    if targets.dtype.kind == "f":
+        check_all_finite(targets, "target", "repair the data")
+    elif output.dtype.kind == "f":
         targets = targets.astype(output.dtype)
     return _Scalar(op, device, data_format, x=output, target=targets)
