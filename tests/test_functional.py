@@ -1,6 +1,7 @@
 """Functions on arrays: layouts and argument order as in PyTorch, gradients against central differences."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -555,3 +556,29 @@ def test_targets_may_be_truth_values_and_integers(name, device):
     for x in ROWS, ROWS.astype(np.float32):
         want = getattr(F, name)(x, target.astype(x.dtype), device=device)
         assert [getattr(F, name)(x, t, device=device) for t in (target, target.astype(int))] == [want, want]
+
+
+EXAMPLE = r"``(?P<name>\w+)\((?P<given>[^`]*)\)``: (?P<operands>.*?) give (?P<result>[^.]*)\."
+NAMES = r"(\w+(?:, \w+)*(?: and \w+)?) (\([\d, ]+\))"
+
+
+def shapes(text):
+    """``shapes("dy and x (8, 3), bias (3,)") == {"dy": (8, 3), "x": (8, 3), "bias": (3,)}``."""
+    return {
+        name: tuple(map(int, re.findall(r"\d+", shape)))
+        for names, shape in re.findall(NAMES, text)
+        for name in re.split(", | and ", names)
+    }
+
+
+@pytest.mark.parametrize("name", [*(name for name in F.__all__ if name.endswith("_backward")), "layer_norm"])
+def test_examples_of_docstrings(name):
+    """Each says with which shapes it is called and what comes of it, and that is so."""
+    example = re.search(EXAMPLE, " ".join(inspect.getdoc(getattr(F, name)).split()))
+    assert example and example["name"] == name
+    operands = {n: RNG.random(shape) for n, shape in shapes(example["operands"]).items()}
+    if "target" in operands and len(operands["target"].shape) == 1:
+        operands["target"] = np.zeros(operands["target"].shape, int)
+    result = eval(f"F.{name}({example['given']}, device='reference')", {"F": F, **operands})
+    got = [array.shape for array in (result if isinstance(result, tuple) else [result])]
+    assert got == list(shapes(example["result"]).values())

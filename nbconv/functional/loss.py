@@ -24,7 +24,10 @@ def cross_entropy(x, target, weight=None, label_smoothing=0.0, device="cpu", dat
 
 
 def cross_entropy_backward(dy, x, target, weight=None, label_smoothing=0.0, device="cpu", data_format="NCHW"):
-    """Return dx of ``cross_entropy``; ``dy`` is the number that the loss is multiplied by."""
+    """Return dx of ``cross_entropy``; ``dy`` is the number that the loss is multiplied by.
+
+    ``cross_entropy_backward(1.0, x, target)``: x (8, 10) and target (8,) give dx (8, 10).
+    """
     return _cross_entropy(x, target, weight, label_smoothing, device, data_format).gradient(dy)
 
 
@@ -37,7 +40,10 @@ def hinge(x, target, margin=1.0, device="cpu", data_format="NCHW"):
 
 
 def hinge_backward(dy, x, target, margin=1.0, device="cpu", data_format="NCHW"):
-    """Return dx of ``hinge``; ``dy`` is the number that the loss is multiplied by."""
+    """Return dx of ``hinge``; ``dy`` is the number that the loss is multiplied by.
+
+    ``hinge_backward(1.0, x, target)``: x (8, 10) and target (8,) give dx (8, 10).
+    """
     return _classes(Hinge(margin), x, target, device, data_format).gradient(dy)
 
 
@@ -47,7 +53,10 @@ def mse(x, target, device="cpu", data_format="NCHW"):
 
 
 def mse_backward(dy, x, target, device="cpu", data_format="NCHW"):
-    """Return dx of ``mse``; ``dy`` is the number that the loss is multiplied by."""
+    """Return dx of ``mse``; ``dy`` is the number that the loss is multiplied by.
+
+    ``mse_backward(1.0, x, target)``: x and target (8, 10) give dx (8, 10).
+    """
     return _elements(MSE(), x, target, device, data_format).gradient(dy)
 
 
@@ -60,7 +69,10 @@ def bce_with_logits(x, target, device="cpu", data_format="NCHW"):
 
 
 def bce_with_logits_backward(dy, x, target, device="cpu", data_format="NCHW"):
-    """Return dx of ``bce_with_logits``; ``dy`` is the number that the loss is multiplied by."""
+    """Return dx of ``bce_with_logits``; ``dy`` is the number that the loss is multiplied by.
+
+    ``bce_with_logits_backward(1.0, x, target)``: x and target (8, 10) give dx (8, 10).
+    """
     return _elements(BCEWithLogits(), x, target, device, data_format).gradient(dy)
 
 

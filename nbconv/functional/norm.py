@@ -53,21 +53,30 @@ def batch_norm_backward(
     device="cpu",
     data_format="NCHW",
 ):
-    """Return (dx, dweight, dbias) of ``batch_norm``; the running statistics stay as they are."""
+    """Return (dx, dweight, dbias) of ``batch_norm``; the running statistics stay as they are.
+
+    ``batch_norm_backward(dy, x, None, None, weight, bias, training=True)``: dy and x (8, 16, 32, 32), weight and bias
+    (16,) give dx (8, 16, 32, 32), dweight and dbias (16,).
+    """
     return _norm(x, running_mean, running_var, weight, bias, training, momentum, eps, device, data_format).backward(dy)
 
 
 def layer_norm(x, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
     """Normalise each sample over all its values; (N, D) with (D,), or (N, C, H, W) with weight and bias (C, H, W).
 
-    The weights' order of axes does not depend on ``data_format``. See ``nbconv.LayerNorm``.
+    ``layer_norm(x, weight, bias)``: x (8, 16, 32, 32), weight and bias (16, 32, 32) give y (8, 16, 32, 32). The weights'
+    order of axes does not depend on ``data_format``. See ``nbconv.LayerNorm``.
     """
     op = LayerNorm(eps=eps, affine=_is_affine(weight, bias))
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).forward()
 
 
 def layer_norm_backward(dy, x, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
-    """Return (dx, dweight, dbias) of ``layer_norm``; the last two are ``None`` without weight and bias."""
+    """Return (dx, dweight, dbias) of ``layer_norm``; the last two are ``None`` without weight and bias.
+
+    ``layer_norm_backward(dy, x, weight, bias)``: dy and x (8, 16, 32, 32), weight and bias (16, 32, 32) give dx (8, 16,
+    32, 32), dweight and dbias (16, 32, 32).
+    """
     op = LayerNorm(eps=eps, affine=_is_affine(weight, bias))
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).backward(dy)
 
@@ -82,7 +91,11 @@ def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5, device="cpu", da
 
 
 def group_norm_backward(dy, x, num_groups, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
-    """Return (dx, dweight, dbias) of ``group_norm``; the last two are ``None`` without weight and bias."""
+    """Return (dx, dweight, dbias) of ``group_norm``; the last two are ``None`` without weight and bias.
+
+    ``group_norm_backward(dy, x, 4, weight, bias)``: dy and x (8, 16, 32, 32), weight and bias (16,) give dx (8, 16, 32,
+    32), dweight and dbias (16,).
+    """
     op = GroupNorm(num_groups, eps=eps, affine=_is_affine(weight, bias))
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).backward(dy)
 
@@ -94,7 +107,11 @@ def instance_norm(x, weight=None, bias=None, eps=1e-5, device="cpu", data_format
 
 
 def instance_norm_backward(dy, x, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
-    """Return (dx, dweight, dbias) of ``instance_norm``; the last two are ``None`` without weight and bias."""
+    """Return (dx, dweight, dbias) of ``instance_norm``; the last two are ``None`` without weight and bias.
+
+    ``instance_norm_backward(dy, x, weight, bias)``: dy and x (8, 16, 32, 32), weight and bias (16,) give dx (8, 16, 32,
+    32), dweight and dbias (16,).
+    """
     op = InstanceNorm(eps=eps, affine=_is_affine(weight, bias))
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).backward(dy)
 
