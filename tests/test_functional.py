@@ -558,6 +558,18 @@ def test_targets_may_be_truth_values_and_integers(name, device):
         assert [getattr(F, name)(x, t, device=device) for t in (target, target.astype(int))] == [want, want]
 
 
+@on_every_device
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_binary_cross_entropy_of_infinite_logits(dtype, device):
+    """Infinite for every target but the one that the logit is sure of."""
+    for x, targets in (np.inf, (0, 0.5)), (-np.inf, (0.5, 1)):
+        for target in targets:
+            with np.errstate(invalid="ignore"):
+                logits, wanted = np.array([1, x], dtype), np.array([1, target], dtype)
+                assert F.bce_with_logits(logits, wanted, device=device) == np.inf
+                assert np.isnan(F.bce_with_logits_backward(1.0, logits, wanted, device=device)).all()
+
+
 EXAMPLE = r"``(?P<name>\w+)\((?P<given>[^`]*)\)``: (?P<operands>.*?) give (?P<result>[^.]*)\."
 NAMES = r"(\w+(?:, \w+)*(?: and \w+)?) (\([\d, ]+\))"
 

@@ -64,8 +64,8 @@ def batch_norm_backward(
 def layer_norm(x, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
     """Normalise each sample over all its values; (N, D) with (D,), or (N, C, H, W) with weight and bias (C, H, W).
 
-    ``layer_norm(x, weight, bias)``: x (8, 16, 32, 32), weight and bias (16, 32, 32) give y (8, 16, 32, 32). The weights'
-    order of axes does not depend on ``data_format``. See ``nbconv.LayerNorm``.
+    ``layer_norm(x, weight, bias)``: x (8, 16, 32, 32), weight and bias (16, 32, 32) give y (8, 16, 32, 32). The order
+    of the weights' axes does not depend on ``data_format``. See ``nbconv.LayerNorm``.
     """
     op = LayerNorm(eps=eps, affine=_is_affine(weight, bias))
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).forward()

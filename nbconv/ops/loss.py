@@ -189,6 +189,7 @@ class BCEWithLogits(Loss):
 
     ``BCEWithLogits()`` maps logits of any shape (N, ...) and targets of the same shape to one number, computed as
     max(x, 0) - x * target + log1p(exp(-|x|)), which no logit overflows. The gradient is (sigmoid(x) - target) / size.
+    An infinite logit has an infinite loss, or NaN where the target is the one that it is sure of.
     """
 
     includes: ClassVar = (Sigmoid,)
