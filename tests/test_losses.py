@@ -6,6 +6,7 @@ import pytest
 import nbconv as nc
 from nbconv.engine.registry import DEVICES
 from nbconv.errors import DataError, NonFiniteError, OptionError, ShapeError
+from nbconv.io import checkpoint
 
 on_every_device = pytest.mark.parametrize("device", DEVICES)
 
@@ -214,13 +215,13 @@ class TestL2:
     def test_a_file_without_it(self, tmp_path, monkeypatch):
         model = net()
         model.compile("sgd")
-        write = nc.model.checkpoint.write
+        write = checkpoint.write
 
         def older(path, arrays, description):
             del description["training"]["l2"]
             write(path, arrays, description)
 
-        monkeypatch.setattr(nc.model.checkpoint, "write", older)
+        monkeypatch.setattr(checkpoint, "write", older)
         model.save(tmp_path / "net")
         assert nc.load(tmp_path / "net", device="reference").l2 == 0
 
