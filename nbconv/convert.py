@@ -31,8 +31,9 @@ def fc_to_conv(model: Model, input_shape: Sequence[int] | None = None) -> Model:
     Raises
     ------
     GraphError
-        For a model that has several inputs, or a layer that looks at the whole image otherwise (layer norm): the
-        message names it.
+        For a model that has several inputs, or a layer that cannot slide: one that looks at the whole image otherwise
+        (layer, group and instance norm), a pool with ``ceil_mode`` whose windows hang over the edge of the model's own
+        images, one that enlarges (``Upsample``, ``ConvTranspose2d`` with a stride). The message names it.
     ShapeError
         For images with other channels or smaller than the model's, and where branches of different total strides would
         no longer fit together.
@@ -44,6 +45,7 @@ def fc_to_conv(model: Model, input_shape: Sequence[int] | None = None) -> Model:
     crop differ, and with enough layers all that it has; the sliding net is then as good a classifier, but another one
     (Sermanet et al., "OverFeat", 2014; Long, Shelhamer & Darrell, "Fully convolutional networks for semantic
     segmentation", 2015). Padding "same" with a stride may also begin at another pixel.
+    A pool with ``ceil_mode`` whose windows do not hang over becomes one without.
     """
     if not isinstance(model, Model):
         raise OptionError(f"fc_to_conv needs a model, got {model!r}")

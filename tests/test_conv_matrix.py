@@ -148,3 +148,41 @@ def test_sequences():
     w, x = rng.standard_normal((4, 1, 3)), rng.standard_normal((2, 11))
     y = conv1d(x[None], w, **options, device="reference")
     np.testing.assert_allclose(conv_matrix(layer, (2, 11), w) @ x.ravel(), y.ravel(), atol=1e-12)
+
+
+def test_without_a_weight_or_with_a_model_the_message_says_where_weights_are():
+    with pytest.raises(OptionError, match=r'needs the weight of Conv2d.*model.state_dict\(\)\["0.weight"\]'):
+        conv_matrix(ROW, (1, 1, 4))
+    model = Sequential(Conv2d(1, 3), input_shape=(1, 5, 5), device="reference")
+    with pytest.raises(OptionError, match=r"needs a convolution, .*pass one of its layers, .*model.state_dict\(\)"):
+        conv_matrix(model, (1, 5, 5))
+
+
+@pytest.mark.parametrize("shape", [[1, 1, 4], np.array([1, 1, 4])], ids=str)
+def test_a_shape_is_any_sequence(shape):
+    matrix = conv_matrix(ROW, shape, TAPS)
+    np.testing.assert_array_equal(matrix.toarray(), conv_matrix(ROW, (1, 1, 4), TAPS).toarray())
+
+
+def test_numpy_s_arrays_on_either_side():
+    rng = np.random.default_rng(0)
+    matrix = conv_matrix(Conv2d(2, 3), (1, 4, 5), rng.standard_normal((2, 1, 3, 3)))
+    dense = matrix.toarray()
+    np.testing.assert_array_equal(np.asarray(matrix), dense)
+    assert np.asarray(matrix, np.float32).dtype == np.float32
+    for left in rng.standard_normal(12), rng.standard_normal((3, 12)), rng.standard_normal((1, 12)).tolist():
+        np.testing.assert_allclose(left @ matrix, left @ dense, atol=1e-14)
+    for wrong in np.ones(20), np.ones((12, 3)), np.ones((2, 2, 12)):
+        with pytest.raises(ShapeError, match=r"\(12,\) or \(n, 12\) is multiplied .*\(12, 20\).* matrix @ x.ravel\(\)"):
+            wrong @ matrix
+    with pytest.raises(TypeError):
+        np.ones((12, 20)) + matrix
+
+
+def test_two_matrices_are_not_multiplied():
+    matrix = conv_matrix(ROW, (1, 1, 4), TAPS)
+    with pytest.raises(OptionError, match=r"use first @ second.toarray\(\), or first @ \(second @ x\)"):
+        matrix @ matrix
+    np.testing.assert_array_equal(matrix @ matrix.toarray(), matrix.toarray() @ matrix.toarray())
+    with pytest.raises(DataError, match="the right operand must hold real numbers, got dtype <U1"):
+        matrix @ np.array(["a"] * 4)

@@ -8,24 +8,26 @@ from nbconv import (
     AvgPool2d,
     BatchNorm,
     Conv2d,
+    ConvTranspose2d,
     Dropout,
     Flatten,
     GlobalAvgPool2d,
+    GroupNorm,
     Input,
+    InstanceNorm,
+    LayerNorm,
     Linear,
     MaxPool2d,
     Model,
     ReLU,
     Sequential,
+    Upsample,
     fc_to_conv,
     load,
     zoo,
 )
-from nbconv.engine.fully_convolutional import fully_convolutional
-from nbconv.engine.graph import chain, trace
 from nbconv.engine.registry import DEVICES
 from nbconv.errors import GraphError, OptionError, ShapeError
-from nbconv.ops.base import Layer
 
 on_every_device = pytest.mark.parametrize("device", DEVICES)
 
@@ -172,16 +174,6 @@ def test_the_converted_net_is_saved_and_trained(tmp_path):
     assert sliding.backward(dy)["2.weight"].shape == (4, 3, 3, 3)
 
 
-class WholeImage(Layer):
-    """Stands for layers that look at all of an image and keep its size, such as a layer norm."""
-
-    def out_shape(self, x):
-        return x
-
-    def windows(self, x):
-        return None
-
-
 def sequential(*layers, shape=(1, 6, 6)):
     return Sequential(*layers, input_shape=shape, device="reference")
 
@@ -225,8 +217,46 @@ def test_what_is_refused(build, error, message):
         build()
 
 
-@pytest.mark.parametrize("layers", [[WholeImage(), Flatten(), Linear(3)], [Flatten(), Linear(3), WholeImage()]])
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [LayerNorm(), Flatten(), Linear(3)],
+        [Conv2d(4, 3), GroupNorm(2), Flatten(), Linear(3)],
+        [Conv2d(4, 3), InstanceNorm(), Flatten(), Linear(3)],
+        [Flatten(), Linear(4), ReLU(), LayerNorm(), Linear(3)],
+    ],
+    ids=str,
+)
 def test_layers_that_look_at_the_whole_image(layers):
-    x = Input((1, 6, 6))
-    with pytest.raises(GraphError, match=r"\(WholeImage\) looks at the whole of its input at once.*such as BatchNorm"):
-        fully_convolutional(trace([x], [chain(x, layers)]), (8, 8, 1))
+    with pytest.raises(GraphError, match=r"Norm\) looks at the whole of its input at once.*such as BatchNorm"):
+        fc_to_conv(sequential(*layers), (1, 8, 8))
+
+
+@pytest.mark.parametrize("layer", [Upsample(2), Upsample((1, 2)), ConvTranspose2d(2, 2, stride=2)], ids=str)
+def test_layers_that_enlarge(layer):
+    with pytest.raises(GraphError, match=rf"layer 1 \({type(layer).__name__}\) makes several values of one pixel"):
+        fc_to_conv(sequential(MaxPool2d(2), layer, Flatten(), Linear(3)), (1, 8, 8))
+
+
+def test_transposed_convolutions_of_stride_one_slide():
+    model = sequential(ConvTranspose2d(2, 3, padding=2), Flatten(), Linear(3))  # no border: padding takes away
+    x = images(1, 1, 8, 7)
+    want = [model.predict(x[:, :, i : i + 6, j : j + 6])[0] for i in range(3) for j in range(2)]
+    np.testing.assert_allclose(fc_to_conv(model, (1, 8, 7)).predict(x)[0].reshape(3, 6).T, want, atol=1e-5)
+
+
+@pytest.mark.parametrize("pool", [MaxPool2d(2, ceil_mode=True), AvgPool2d(8, ceil_mode=True)], ids=str)
+def test_windows_that_hang_over(pool):
+    model = sequential(pool, Flatten(), Linear(3), shape=(1, 7, 7))
+    with pytest.raises(GraphError, match=r"layer 0 \(\w+Pool2d\) has ceil_mode=True, .* edge of its input of 7x7"):
+        fc_to_conv(model, (1, 9, 9))
+
+
+@pytest.mark.parametrize("kind", [MaxPool2d, AvgPool2d])
+def test_windows_that_do_not_hang_over_do_not_in_larger_images(kind):
+    """The last window of 9 pixels would hang over: it is no crop of 6 pixels."""
+    model = sequential(kind(2, ceil_mode=True), Conv2d(2, 2), Flatten(), Linear(3))
+    x = images(1, 1, 9, 9)
+    logits = fc_to_conv(model, (1, 9, 9)).predict(x)
+    assert logits.shape == (1, 3, 2, 2)
+    np.testing.assert_allclose(logits, separately(model, x, 6, 2, 2), atol=1e-5)

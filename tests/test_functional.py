@@ -1,6 +1,7 @@
 """Functions on arrays: layouts and argument order as in PyTorch, gradients against central differences."""
 
 import inspect
+import re
 
 import numpy as np
 import pytest
@@ -451,7 +452,11 @@ def test_the_order_of_arguments_is_pytorchs(name, order):
         (lambda: F.mse(ROWS, LABELS), ShapeError, r"target must have the shape of the output, \(5, 4\), got \(5,\)"),
         (lambda: F.mse(ROWS, ROWS[:3]), ShapeError, r"5 samples, but 3 targets in target"),
         (lambda: F.mse(ROWS, ROWS.astype(np.float32)), DataError, r"got x float64, target float32"),
-        (lambda: F.mse(ROWS, np.where(ROWS > 0, np.nan, ROWS)), DataError, r"target has .* not finite"),
+        (
+            lambda: F.mse(ROWS, np.where(ROWS > 0, np.nan, ROWS)),
+            DataError,
+            r"target has .* not finite.*; repair the data$",
+        ),
         (lambda: F.mse(1.0, 1.0), ShapeError, r"x must have a batch axis"),
         (lambda: F.bce_with_logits(ROWS, 1 + ROWS**2), DataError, r"target is .* at index \(0, 0\), .* from 0 to 1"),
         (lambda: F.cross_entropy(ROWS, LABELS[:3]), ShapeError, r"5 samples, but 3 labels"),
@@ -528,3 +533,64 @@ def test_every_layer_has_a_function():
     assert layers <= set(nc.__all__)
     assert all(hasattr(F, f"{name}_backward") for name in (*CALLS, *NORMS, "batch_norm", "cross_entropy"))
     assert all(hasattr(F, f"{name}_backward") for name in (*CALLS, *LOSSES, "batch_norm"))
+
+
+@pytest.mark.parametrize("dy", [None, "1", True, 1j, [1.0], np.ones(1), np.ones((5, 4)), np.array("1")], ids=repr)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_gradient_of_a_loss_is_a_number(loss, dy):
+    target, options = LOSSES[loss]
+    with pytest.raises(OptionError, match="dy must be the number that the loss is multiplied by, such as 1.0, got"):
+        getattr(F, f"{loss}_backward")(dy, ROWS, target, **options, device="reference")
+
+
+@pytest.mark.parametrize("dy", [2, np.float32(2), np.int64(2), np.array(2.0)], ids=repr)
+def test_any_kind_of_number_is_a_gradient(dy):
+    want = F.mse_backward(2.0, ROWS, 0 * ROWS, device="reference")
+    np.testing.assert_array_equal(F.mse_backward(dy, ROWS, 0 * ROWS, device="reference"), want)
+
+
+@on_every_device
+@pytest.mark.parametrize("name", ["mse", "bce_with_logits", "binary_accuracy"])
+def test_targets_may_be_truth_values_and_integers(name, device):
+    target = ROWS > 0.1
+    for x in ROWS, ROWS.astype(np.float32):
+        want = getattr(F, name)(x, target.astype(x.dtype), device=device)
+        assert [getattr(F, name)(x, t, device=device) for t in (target, target.astype(int))] == [want, want]
+
+
+@on_every_device
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_binary_cross_entropy_of_infinite_logits(dtype, device):
+    """Infinite for every target but the one that the logit is sure of."""
+    for x, targets in (np.inf, (0, 0.5)), (-np.inf, (0.5, 1)):
+        for target in targets:
+            with np.errstate(invalid="ignore"):
+                logits, wanted = np.array([1, x], dtype), np.array([1, target], dtype)
+                assert F.bce_with_logits(logits, wanted, device=device) == np.inf
+                assert np.isnan(F.bce_with_logits_backward(1.0, logits, wanted, device=device)).all()
+
+
+EXAMPLE = r"``(?P<name>\w+)\((?P<given>[^`]*)\)``: (?P<operands>.*?) give (?P<result>[^.]*)\."
+NAMES = r"(\w+(?:, \w+)*(?: and \w+)?) (\([\d, ]+\))"
+
+
+def shapes(text):
+    """``shapes("dy and x (8, 3), bias (3,)") == {"dy": (8, 3), "x": (8, 3), "bias": (3,)}``."""
+    return {
+        name: tuple(map(int, re.findall(r"\d+", shape)))
+        for names, shape in re.findall(NAMES, text)
+        for name in re.split(", | and ", names)
+    }
+
+
+@pytest.mark.parametrize("name", [*(name for name in F.__all__ if name.endswith("_backward")), "layer_norm"])
+def test_examples_of_docstrings(name):
+    """Each says with which shapes it is called and what comes of it, and that is so."""
+    example = re.search(EXAMPLE, " ".join(inspect.getdoc(getattr(F, name)).split()))
+    assert example and example["name"] == name
+    operands = {n: RNG.random(shape) for n, shape in shapes(example["operands"]).items()}
+    if "target" in operands and len(operands["target"].shape) == 1:
+        operands["target"] = np.zeros(operands["target"].shape, int)
+    result = eval(f"F.{name}({example['given']}, device='reference')", {"F": F, **operands})
+    got = [array.shape for array in (result if isinstance(result, tuple) else [result])]
+    assert got == list(shapes(example["result"]).values())

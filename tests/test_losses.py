@@ -6,6 +6,7 @@ import pytest
 import nbconv as nc
 from nbconv.engine.registry import DEVICES
 from nbconv.errors import DataError, NonFiniteError, OptionError, ShapeError
+from nbconv.io import checkpoint
 from nbconv.train.choices import loss_of, metric_name, metrics_of, optimizer_of
 
 on_every_device = pytest.mark.parametrize("device", DEVICES)
@@ -215,13 +216,13 @@ class TestL2:
     def test_a_file_without_it(self, tmp_path, monkeypatch):
         model = net()
         model.compile("sgd")
-        write = nc.io.checkpoint.write
+        write = checkpoint.write
 
         def older(path, arrays, description):
             del description["training"]["l2"]
             write(path, arrays, description)
 
-        monkeypatch.setattr(nc.io.checkpoint, "write", older)
+        monkeypatch.setattr(checkpoint, "write", older)
         model.save(tmp_path / "net")
         assert nc.load(tmp_path / "net", device="reference").l2 == 0
 
@@ -239,10 +240,21 @@ def test_a_class_of_weight_zero_can_be_a_batch_without_a_loss(device):
     model = net(device)
     model.compile("sgd", nc.CrossEntropy(weight=(0.0, 1.0, 1.0, 1.0)))
     before = model.state_dict()
-    with pytest.raises(NonFiniteError, match=r"the loss is nan.*in the output of CrossEntropy"):
+    with pytest.raises(
+        NonFiniteError,
+        match=r"the loss is nan.*in the output of CrossEntropy.*all labels of a batch have weight 0.*larger batch_size",
+    ):
         model.fit(images(4), [0, 0, 0, 0], verbose=0)
     for name, value in model.state_dict().items():
         np.testing.assert_array_equal(value, before[name])
+
+
+@on_every_device
+def test_a_batch_of_weight_zero_has_an_infinite_loss_if_labels_are_smoothed(device):
+    x, y = np.zeros((2, 3)), np.zeros(2, int)
+    weight = (0.0, 1.0, 1.0)
+    with np.errstate(divide="ignore"):
+        assert nc.functional.cross_entropy(x, y, weight, label_smoothing=0.1, device=device) == np.inf
 
 
 def with_value(target, value):

@@ -503,9 +503,11 @@ def test_a_loss_that_is_not_finite_stops_with_the_layer_and_keeps_the_parameters
     model.fit(x[:8], y[:8], batch_size=8, verbose=0)  # and can be used further
 
 
-@pytest.mark.parametrize("last", [[nc.Softmax(name="odds")], [nc.Softmax(name="odds"), nc.Flatten()]])
+@pytest.mark.parametrize(
+    "last", [[], [nc.Flatten()], [nc.Dropout(0.5)], [nc.Dropout2d(0.5), nc.Flatten(), nc.Dropout(0.5)]], ids=str
+)
 def test_a_softmax_before_the_cross_entropy_is_refused(last):
-    model = nc.Sequential(nc.Linear(4), *last, input_shape=(3,), device="reference")
+    model = nc.Sequential(nc.Linear(4), nc.Softmax(name="odds"), *last, input_shape=(3,), device="reference")
     with pytest.raises(OptionError) as error:
         model.compile(nc.SGD(), "cross_entropy")
     assert str(error.value) == (
@@ -536,10 +538,35 @@ def test_probabilities_are_the_same_with_and_without_a_softmax_at_the_end(device
     x, _ = samples(9, (5,))
     models = [
         nc.Sequential(nc.Linear(4), *last, input_shape=(5,), device=device)
-        for last in ([], [nc.Softmax()], [nc.LogSoftmax()])
+        for last in ([], [nc.Softmax()], [nc.LogSoftmax()], [nc.Softmax(), nc.Flatten(), nc.Dropout()])
     ]
     (labels, probabilities), *others = (model.classify(x) for model in models)
     np.testing.assert_allclose(models[1].predict(x).max(axis=1), probabilities, rtol=1e-6)
     for other, same in others:
         np.testing.assert_array_equal(other, labels)
         np.testing.assert_allclose(same, probabilities, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "layers, error, message",
+    [
+        ([nc.Linear(1)], ShapeError, r"output is one logit per sample; z = model.predict\(x\)\[:, 0\].*use z > 0, and"),
+        (
+            [nc.Linear(1), nc.Sigmoid()],
+            GraphError,
+            r"ends in layer 1 \(Sigmoid\): .*use model.predict\(x\), and .* > 0.5",
+        ),
+        ([nc.Linear(3), nc.Sigmoid(), nc.Dropout()], GraphError, r"ends in layer 1 \(Sigmoid\).*of its own"),
+    ],
+    ids=str,
+)
+def test_outputs_that_are_no_choice_among_classes_are_not_classified(layers, error, message):
+    model = nc.Sequential(*layers, input_shape=(5,), device="reference")
+    with pytest.raises(error, match=message):
+        model.classify(np.zeros((2, 5)))
+
+
+def test_images_of_logits_are_not_classified():
+    model = nc.Sequential(nc.Conv2d(3, 1), input_shape=(1, 4, 5), device="reference")
+    with pytest.raises(ShapeError, match=r"one row of logits per sample, but the output of one has shape \(3, 4, 5\)"):
+        model.classify(np.zeros((2, 1, 4, 5)))

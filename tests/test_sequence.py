@@ -6,7 +6,7 @@ import pytest
 import nbconv as nc
 from nbconv.engine.registry import DEVICES
 from nbconv.engine.rewrites import for_inference, for_training
-from nbconv.errors import GraphError, ShapeError
+from nbconv.errors import GraphError, OptionError, ShapeError
 
 on_every_device = pytest.mark.parametrize("device", DEVICES)
 RNG = np.random.default_rng(0)
@@ -169,7 +169,7 @@ def test_what_does_not_fit_is_named():
         nc.Sequential(nc.Conv2d(4, 3), input_shape=(1, 8))
     with pytest.raises(ShapeError, match=r"layer 1 \(Conv1d\): 4 input channels do not divide by groups=3"):
         nc.Sequential(nc.Conv1d(4, 3), nc.Conv1d(3, 3, groups=3), input_shape=(1, 8))
-    with pytest.raises(ShapeError, match=r"layer 0 \(MaxPool1d\): a window of 5 does not fit width 3"):
+    with pytest.raises(ShapeError, match=r"layer 0 \(MaxPool1d\): a window of 5 does not fit length 3"):
         nc.Sequential(nc.MaxPool1d(5), input_shape=(1, 3))
     with pytest.raises(ShapeError, match=r"layer 0 \(Linear\): Linear needs flat features"):
         nc.Sequential(nc.Linear(4), input_shape=(1, 3))
@@ -197,3 +197,28 @@ def test_norms_of_sequences_are_those_of_images_of_height_one(device):
     weight, bias = rng.standard_normal((2, 4, 6))
     image = nc.functional.layer_norm(x[:, :, None], weight[:, None], bias[:, None], device=device)
     np.testing.assert_allclose(nc.functional.layer_norm(x, weight, bias, device=device), image[:, :, 0], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "build, error, message",
+    [
+        (lambda: nc.Conv1d(4, 3, padding="sam"), OptionError,
+         r'padding must be "same", "valid", "full", an integer or a pair \(left, right\), got \'sam\''),
+        (lambda: nc.MaxPool1d(3, padding="full"), OptionError,
+         r'padding must be "same", "valid", an integer or a pair \(left, right\), got'),
+        (lambda: nc.Conv1d(4, 3, padding=1.5), OptionError, "padding must be an integer of at least 0, got 1.5"),
+        (lambda: nc.Conv1d(4, 3, padding=(1, 2, 3)), OptionError, r"padding of a sequence takes 1 or 2 \(left,"),
+        (lambda: nc.AvgPool1d(4, padding=3), OptionError, r"padding \(3, 3\) exceeds half of the window 4: a window"),
+        (lambda: nc.MaxPool1d(2, padding=3, dilation=4), OptionError, r"exceeds half of the window 5: a window"),
+        (lambda: nc.Conv1d(4, 30)(nc.Input((2, 9))), ShapeError,
+         r"layer 0 \(Conv1d\): a window of 30 does not fit length 9 with padding 0 \+ 0; use a smaller kernel_size"),
+        (lambda: nc.AvgPool1d(10)(nc.Input((2, 9))), ShapeError, "a window of 10 does not fit length 9"),
+        (lambda: nc.Conv1d(4, 3, padding=(2, 10), padding_mode="circular")(nc.Input((2, 9))), ShapeError,
+         r"circular padding 2 \+ 10 wraps more than once round length 9; use at most 9"),
+        (lambda: nc.Conv2d(4, 3, padding=(1, 10), padding_mode="circular")(nc.Input((2, 20, 9))), ShapeError,
+         r"circular padding 10 \+ 10 wraps more than once round width 9; use at most 9"),
+    ],
+)  # fmt: skip
+def test_messages_speak_of_sequences(build, error, message):
+    with pytest.raises(error, match=message):
+        build()

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from nbconv import BatchNorm, Conv2d, Input, Linear, MaxPool2d, zoo
+from nbconv import BatchNorm, Conv2d, Dropout, Input, Linear, MaxPool2d, zoo
 from nbconv.engine.graph import chain, trace
 from nbconv.engine.registry import DEVICES
 from nbconv.errors import OptionError, ShapeError
 from nbconv.inspect import summarize
-from nbconv.zoo.alexnet import alexnet_layers
 from nbconv.zoo.vgg import VGG11_FILTERS, VGG16_FILTERS, vgg_layers
 
 NARROW = dict(num_classes=4, hidden_dim=8)
@@ -28,10 +27,10 @@ every_net = pytest.mark.parametrize("net, options, least", SMALL.values(), ids=S
 on_every_device = pytest.mark.parametrize("device", DEVICES)
 
 
-def parameters(layers, image):
-    """The number of parameters of a chain of layers, without memory for them."""
-    source = Input(image)
-    return summarize(trace([source], [chain(source, layers)])).parameters
+def graph_only(*layers, input_shape):
+    """The graph of ``Sequential(*layers, input_shape=input_shape)``."""
+    source = Input(input_shape)
+    return trace([source], [chain(source, layers)])
 
 
 @pytest.mark.parametrize("data_format, shape", [("NCHW", (1, 8, 8)), ("NHWC", (8, 8, 1))])
@@ -60,17 +59,23 @@ def test_parameters_of_the_nets_as_published(net, image, count):
 
 
 @pytest.mark.parametrize(
-    "layers, count",
+    "net, options, count",
     [
-        (alexnet_layers(1000, 4096, 0.5), 61_100_840),
-        (vgg_layers(VGG11_FILTERS, 1000, False, 4096, 0.5), 132_863_336),
-        (vgg_layers(VGG11_FILTERS, 1000, True, 4096, 0.5), 132_868_840),
-        (vgg_layers(VGG16_FILTERS, 1000, False, 4096, 0.5), 138_357_544),
-        (vgg_layers(VGG16_FILTERS, 1000, True, 4096, 0.5), 138_365_992),
+        (zoo.AlexNet, {}, 61_100_840),
+        (zoo.VGG11, {}, 132_863_336),
+        (zoo.VGG11, {"batchnorm": True}, 132_868_840),
+        (zoo.VGG16, {}, 138_357_544),
+        (zoo.VGG16, {"batchnorm": True}, 138_365_992),
     ],
 )
-def test_parameters_of_the_large_nets_as_published(layers, count):
-    assert parameters(layers, (3, 224, 224)) == count
+def test_parameters_of_the_large_nets_as_published(net, options, count, monkeypatch):
+    """The zoo's own function with its own defaults makes the graph; no memory is taken for parameters."""
+    monkeypatch.setattr("nbconv.zoo.build.Sequential", graph_only)
+    graph = net(**options)
+    assert summarize(graph).parameters == count
+    assert graph.shapes(1)[0] == (1, 224, 224, 3)
+    dropouts = [node.op.p for node in graph.nodes if isinstance(node.op, Dropout)]
+    assert dropouts == [0.5, 0.5]
 
 
 def test_layers_are_counted_as_the_names_say():
@@ -159,8 +164,25 @@ def test_vgg_has_batch_norm_before_every_relu_or_nowhere(batchnorm):
         (lambda: zoo.AlexNet(hidden_dim=2.5), OptionError, "hidden_dim must be an integer"),
         (lambda: zoo.VGG16(dropout=1.5), OptionError, "probability of dropping a value.*got 1.5"),
         (lambda: zoo.VGG11(batchnorm="yes"), OptionError, "batchnorm must be True or False"),
-        (lambda: zoo.ResNet8(input_shape=(10,)), ShapeError, "Conv2d needs images"),
-        (lambda: zoo.LeNet5(input_shape=(28, 28)), ShapeError, r"an input shape is \(channels, height, width\)"),
+        (lambda: zoo.ResNet8(input_shape=(10,)), ShapeError, "ResNet8 needs images: .*channels, height, width"),
+        (
+            lambda: zoo.LeNet5(input_shape=(28, 28)),
+            ShapeError,
+            r"LeNet5 needs images: an input shape is \(channels, height, width\).*got \(28, 28\)",
+        ),
+        (lambda: zoo.AlexNet(input_shape=(3, 224)), ShapeError, r"AlexNet needs images: .*got \(3, 224\)"),
+        (lambda: zoo.VGG11(input_shape=224), ShapeError, "VGG11 needs images: .*got 224"),
+        (
+            lambda: zoo.LeNet5(input_shape=(28, 28), data_format="NHWC"),
+            ShapeError,
+            r"an input shape is \(height, width, channels\)",
+        ),
+        (
+            lambda: zoo.CIFARNet(input_shape=(3, None, 32)),
+            OptionError,
+            r"each size of CIFARNet's input_shape \(channels, height, width\) must be an integer .*got None",
+        ),
+        (lambda: zoo.ResNet20(input_shape=(3, 32.0, 32)), OptionError, "ResNet20's input_shape .*got 32.0"),
         (lambda: zoo.CIFARNet(input_shape=(32, 32, 3)), ShapeError, 'height 32 and width 3 .*data_format="NCHW"'),
         (lambda: zoo.ThreeLayerConvNet(weight_scale="kaiming"), OptionError, "weight_scale must be zero or more"),
         (

@@ -153,8 +153,8 @@ def _bce(x, target, piece_loss, probabilities, out):
 
 @exact_helper
 def _logit_loss(x, target):
-    """max(x, 0) - x * target, in this order, so that what is infinite or NaN is so on all devices."""
-    return (0.0 if x <= 0 else x) - x * target
+    """max(x, 0) - x * target, without the difference of infinities, so that an infinite loss is no NaN."""
+    return x * (1.0 - target) if x > 0 else -x * target
 
 
 @kernel

@@ -40,8 +40,24 @@ def check_samples(
     if len(x) == 0:
         raise DataError(f"{name} is empty: it has shape {x.shape}, and at least one sample is needed")
     if check_finite and x.dtype.kind == "f":
-        _check_finite(x, name)
+        check_all_finite(x, name, "repair the data, or pass check_finite=False to let it through")
     return x
+
+
+def check_all_finite(x: np.ndarray, name: str, mend: str) -> None:
+    """Raise ``DataError`` for NaN or infinity, with the first place and this mend."""
+    bad, first = 0, None
+    for start in range(0, len(x), SAMPLES_AT_ONCE):
+        finite = np.isfinite(x[start : start + SAMPLES_AT_ONCE])
+        if finite.all():
+            continue
+        bad += finite.size - np.count_nonzero(finite)
+        if first is None:
+            position = np.unravel_index(np.argmin(finite), finite.shape)
+            first = (start + int(position[0]), *map(int, position[1:]))
+    if first is not None:
+        values = "value that is" if bad == 1 else "values that are"
+        raise DataError(f"{name} has {bad} {values} not finite, the first is {x[first]} at index {first}; {mend}")
 
 
 def check_labels(y, classes: int, rows: int, *, name: str = "y") -> np.ndarray:
@@ -147,24 +163,6 @@ def _shape_hint(got: Shape, sample: Shape, name: str, data_format: str) -> str:
     if len(got) == 2 and got[1] == np.prod(sample):
         return f"these are flat: use {name}.reshape(-1, {', '.join(map(str, sample))})"
     return ""
-
-
-def _check_finite(x: np.ndarray, name: str) -> None:
-    bad, first = 0, None
-    for start in range(0, len(x), SAMPLES_AT_ONCE):
-        finite = np.isfinite(x[start : start + SAMPLES_AT_ONCE])
-        if finite.all():
-            continue
-        bad += finite.size - np.count_nonzero(finite)
-        if first is None:
-            position = np.unravel_index(np.argmin(finite), finite.shape)
-            first = (start + int(position[0]), *map(int, position[1:]))
-    if first is not None:
-        values = "value that is" if bad == 1 else "values that are"
-        raise DataError(
-            f"{name} has {bad} {values} not finite, the first is {x[first]} at index {first}; "
-            f"repair the data, or pass check_finite=False to let it through"
-        )
 
 
 def _length_message(samples: int, labels: int, name: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
-from ..errors import GraphError
+from ..errors import GraphError, ShapeError
 from ..ops.activation import LeakyReLU, ReLU, Sigmoid, Tanh
 from ..ops.base import Op, Shape
 from ..ops.conv import Conv2d
@@ -40,7 +41,8 @@ def fully_convolutional(graph: Graph, image: Shape) -> Graph:
     their names, and weights their order of elements, in PyTorch's layout.
 
     Raises ``GraphError`` for a layer that looks at the whole of an image, or at more than one pixel of what was
-    flattened, in another way: it would see another image in the larger one.
+    flattened, in another way, and for a pool whose windows hang over the edge: it would see another image in the larger
+    one. So it does for a layer that enlarges, whose places are no crops.
     """
     shapes = graph.shapes(1)
     nodes: list[Node] = []
@@ -85,12 +87,36 @@ def _converted(graph: Graph, position: int, read: list[Value], inputs: list[Shap
             f"the same to each of its values; move it before Flatten or behind the Linear layer"
         )
     images = [(1, *PIXEL, shape[-1]) for shape in inputs] if patch else inputs
-    if op.windows(*images) is None:
+    windows = op.windows(*images)
+    if windows is None:
         raise GraphError(
             f"{graph.describe(position)} looks at the whole of its input at once, which a larger image has more of; "
             f"replace it by a layer that does not, such as BatchNorm"
         )
+    if any(window.step < 1 for window in windows):
+        raise GraphError(
+            f"{graph.describe(position)} makes several values of one pixel, so that the steps of what follows are no "
+            f"whole pixels of what precedes, and places are no crops; leave it out, and enlarge the result instead"
+        )
+    if isinstance(op, (MaxPool2d, AvgPool2d)) and op.ceil_mode:
+        return _within(graph, position, op, inputs[0]), patch
     return op, patch
+
+
+def _within(graph: Graph, position: int, pool: MaxPool2d | AvgPool2d, x: Shape) -> Op:
+    """A pool whose windows end where the image does: ``ceil_mode`` must have made no difference on its own images."""
+    same = replace(pool, ceil_mode=False)
+    try:
+        fits = same.out_shape(x) == pool.out_shape(x)
+    except ShapeError:  # one window, and it hangs over
+        fits = False
+    if not fits:
+        height, width = _size(x)
+        raise GraphError(
+            f"{graph.describe(position)} has ceil_mode=True, and windows that hang over the edge of its input of "
+            f"{height}x{width}, where a larger image goes on; use ceil_mode=False, or a size that its windows divide"
+        )
+    return same
 
 
 def _size(shape: Shape) -> Patch:

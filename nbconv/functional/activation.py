@@ -12,7 +12,10 @@ def relu(x, device="cpu", data_format="NCHW"):
 
 
 def relu_backward(dy, x, device="cpu", data_format="NCHW"):
-    """Return dx of ``relu``: dy where x is positive (or NaN)."""
+    """Return dx of ``relu``: dy where x is positive (or NaN).
+
+    ``relu_backward(dy, x)``: dy and x (8, 10) give dx (8, 10).
+    """
     return Call(ReLU(), device, data_format, x=x).backward(dy)
 
 
@@ -22,7 +25,10 @@ def leaky_relu(x, negative_slope=0.01, device="cpu", data_format="NCHW"):
 
 
 def leaky_relu_backward(dy, x, negative_slope=0.01, device="cpu", data_format="NCHW"):
-    """Return dx of ``leaky_relu``: dy where x is positive, else negative_slope * dy."""
+    """Return dx of ``leaky_relu``: dy where x is positive, else negative_slope * dy.
+
+    ``leaky_relu_backward(dy, x, 0.1)``: dy and x (8, 10) give dx (8, 10).
+    """
     return Call(LeakyReLU(negative_slope), device, data_format, x=x).backward(dy)
 
 
@@ -32,7 +38,10 @@ def sigmoid(x, device="cpu", data_format="NCHW"):
 
 
 def sigmoid_backward(dy, x, device="cpu", data_format="NCHW"):
-    """Return dx of ``sigmoid``: dy * y * (1 - y)."""
+    """Return dx of ``sigmoid``: dy * y * (1 - y).
+
+    ``sigmoid_backward(dy, x)``: dy and x (8, 10) give dx (8, 10).
+    """
     return Call(Sigmoid(), device, data_format, x=x).backward(dy)
 
 
@@ -42,7 +51,10 @@ def tanh(x, device="cpu", data_format="NCHW"):
 
 
 def tanh_backward(dy, x, device="cpu", data_format="NCHW"):
-    """Return dx of ``tanh``: dy * (1 - y) * (1 + y)."""
+    """Return dx of ``tanh``: dy * (1 - y) * (1 + y).
+
+    ``tanh_backward(dy, x)``: dy and x (8, 10) give dx (8, 10).
+    """
     return Call(Tanh(), device, data_format, x=x).backward(dy)
 
 
@@ -52,7 +64,10 @@ def softmax(x, device="cpu", data_format="NCHW"):
 
 
 def softmax_backward(dy, x, device="cpu", data_format="NCHW"):
-    """Return dx of ``softmax``: p * (dy - sum(dy * p)), summed over channels."""
+    """Return dx of ``softmax``: p * (dy - sum(dy * p)), summed over channels.
+
+    ``softmax_backward(dy, x)``: dy and x (8, 10) give dx (8, 10).
+    """
     return Call(Softmax(), device, data_format, x=x).backward(dy)
 
 
@@ -62,5 +77,8 @@ def log_softmax(x, device="cpu", data_format="NCHW"):
 
 
 def log_softmax_backward(dy, x, device="cpu", data_format="NCHW"):
-    """Return dx of ``log_softmax``: dy - p * sum(dy), summed over channels."""
+    """Return dx of ``log_softmax``: dy - p * sum(dy), summed over channels.
+
+    ``log_softmax_backward(dy, x)``: dy and x (8, 10) give dx (8, 10).
+    """
     return Call(LogSoftmax(), device, data_format, x=x).backward(dy)

@@ -47,7 +47,11 @@ def conv2d_backward(
     algorithm="auto",
     flip=False,
 ):
-    """Return (dx, dweight, dbias) of ``conv2d``."""
+    """Return (dx, dweight, dbias) of ``conv2d``.
+
+    ``conv2d_backward(dy, x, weight, padding=1)``: dy (8, 16, 32, 32), x (8, 3, 32, 32) and weight (16, 3, 3, 3) give dx
+    (8, 3, 32, 32), dweight (16, 3, 3, 3) and dbias (16,).
+    """
     op = _conv(weight, True, stride, padding, dilation, groups, padding_mode, algorithm, flip)
     return Call(op, device, data_format, x=x, weight=weight, bias=zero_bias(weight)).backward(dy)
 
@@ -91,7 +95,11 @@ def conv_transpose2d_backward(
     data_format="NCHW",
     algorithm="auto",
 ):
-    """Return (dx, dweight, dbias) of ``conv_transpose2d``."""
+    """Return (dx, dweight, dbias) of ``conv_transpose2d``.
+
+    ``conv_transpose2d_backward(dy, x, weight, stride=2)``: dy (8, 16, 28, 28), x (8, 32, 14, 14) and weight (32, 16, 2,
+    2) give dx (8, 32, 14, 14), dweight (32, 16, 2, 2) and dbias (16,).
+    """
     op = _transposed(weight, True, stride, padding, output_padding, groups, dilation, algorithm)
     bias = np.zeros(op.out_channels, host_array(weight, "weight").dtype)
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).backward(dy)

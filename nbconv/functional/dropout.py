@@ -15,7 +15,10 @@ def dropout(x, p=0.5, training=True, seed=0, step=0, device="cpu", data_format="
 
 
 def dropout_backward(dy, x, p=0.5, training=True, seed=0, step=0, device="cpu", data_format="NCHW"):
-    """Return dx of ``dropout`` with the same ``seed`` and ``step``."""
+    """Return dx of ``dropout`` with the same ``seed`` and ``step``.
+
+    ``dropout_backward(dy, x, p=0.2)``: dy and x (8, 3, 32, 32) give dx (8, 3, 32, 32).
+    """
     return _dropout(Dropout(p, training=training), x, seed, step, device, data_format).backward(dy)
 
 
@@ -25,7 +28,10 @@ def dropout2d(x, p=0.5, training=True, seed=0, step=0, device="cpu", data_format
 
 
 def dropout2d_backward(dy, x, p=0.5, training=True, seed=0, step=0, device="cpu", data_format="NCHW"):
-    """Return dx of ``dropout2d`` with the same ``seed`` and ``step``."""
+    """Return dx of ``dropout2d`` with the same ``seed`` and ``step``.
+
+    ``dropout2d_backward(dy, x, p=0.2)``: dy and x (8, 3, 32, 32) give dx (8, 3, 32, 32).
+    """
     return _dropout(Dropout2d(p, training=training), x, seed, step, device, data_format).backward(dy)
 
 

@@ -13,5 +13,9 @@ def linear(x, weight, bias=None, device="cpu"):
 
 
 def linear_backward(dy, x, weight, device="cpu"):
-    """Return (dx, dweight, dbias) of ``linear``."""
+    """Return (dx, dweight, dbias) of ``linear``.
+
+    ``linear_backward(dy, x, weight)``: dy (8, 10), x (8, 64) and weight (10, 64) give dx (8, 64), dweight (10, 64) and
+    dbias (10,).
+    """
     return Call(Linear(output_channels(weight, 2)), device, x=x, weight=weight, bias=zero_bias(weight)).backward(dy)

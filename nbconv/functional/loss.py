@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 
-from ..data.checks import check_labels, check_targets
+from ..data.checks import check_all_finite, check_labels, check_targets
 from ..data.layout import channels_last
-from ..errors import ShapeError
+from ..errors import OptionError, ShapeError
 from ..ops.base import Op
 from ..ops.loss import MSE, BCEWithLogits, CrossEntropy, Hinge, Loss
 from ..ops.metric import Accuracy, BinaryAccuracy
@@ -22,7 +24,10 @@ def cross_entropy(x, target, weight=None, label_smoothing=0.0, device="cpu", dat
 
 
 def cross_entropy_backward(dy, x, target, weight=None, label_smoothing=0.0, device="cpu", data_format="NCHW"):
-    """Return dx of ``cross_entropy``; ``dy`` is the number that the loss is multiplied by."""
+    """Return dx of ``cross_entropy``; ``dy`` is the number that the loss is multiplied by.
+
+    ``cross_entropy_backward(1.0, x, target)``: x (8, 10) and target (8,) give dx (8, 10).
+    """
     return _cross_entropy(x, target, weight, label_smoothing, device, data_format).gradient(dy)
 
 
@@ -35,7 +40,10 @@ def hinge(x, target, margin=1.0, device="cpu", data_format="NCHW"):
 
 
 def hinge_backward(dy, x, target, margin=1.0, device="cpu", data_format="NCHW"):
-    """Return dx of ``hinge``; ``dy`` is the number that the loss is multiplied by."""
+    """Return dx of ``hinge``; ``dy`` is the number that the loss is multiplied by.
+
+    ``hinge_backward(1.0, x, target)``: x (8, 10) and target (8,) give dx (8, 10).
+    """
     return _classes(Hinge(margin), x, target, device, data_format).gradient(dy)
 
 
@@ -45,7 +53,10 @@ def mse(x, target, device="cpu", data_format="NCHW"):
 
 
 def mse_backward(dy, x, target, device="cpu", data_format="NCHW"):
-    """Return dx of ``mse``; ``dy`` is the number that the loss is multiplied by."""
+    """Return dx of ``mse``; ``dy`` is the number that the loss is multiplied by.
+
+    ``mse_backward(1.0, x, target)``: x and target (8, 10) give dx (8, 10).
+    """
     return _elements(MSE(), x, target, device, data_format).gradient(dy)
 
 
@@ -58,7 +69,10 @@ def bce_with_logits(x, target, device="cpu", data_format="NCHW"):
 
 
 def bce_with_logits_backward(dy, x, target, device="cpu", data_format="NCHW"):
-    """Return dx of ``bce_with_logits``; ``dy`` is the number that the loss is multiplied by."""
+    """Return dx of ``bce_with_logits``; ``dy`` is the number that the loss is multiplied by.
+
+    ``bce_with_logits_backward(1.0, x, target)``: x and target (8, 10) give dx (8, 10).
+    """
     return _elements(BCEWithLogits(), x, target, device, data_format).gradient(dy)
 
 
@@ -79,7 +93,12 @@ class _Scalar(Call):
         return float(self.forward()[0])
 
     def gradient(self, dy) -> np.ndarray:
-        return self.backward(np.full(1, dy, np.float64))
+        """``dy`` is a real number, which may be infinite or NaN, as a Python number, NumPy's or an array of no axes."""
+        scale = dy[()] if isinstance(dy, np.ndarray) and not dy.ndim else dy
+        if not isinstance(scale, Real) or isinstance(scale, (bool, np.bool_)):
+            got = f"an array of shape {dy.shape}" if isinstance(dy, np.ndarray) else repr(dy)
+            raise OptionError(f"dy must be the number that the loss is multiplied by, such as 1.0, got {got}")
+        return self.backward(np.full(1, float(scale), np.float64))
 
 
 def _cross_entropy(x, target, weight, label_smoothing, device, data_format) -> _Scalar:
@@ -107,6 +126,16 @@ def _elements(op: Op, x, target, device, data_format) -> _Scalar:
         raise ShapeError("x must have a batch axis, shape (N, ...), got one number")
     least, most = op.target_range if isinstance(op, Loss) else (0, 1)
     targets = check_targets(
-        host_array(target, "target"), output.shape[1:], len(output), least=least, most=most, name="target"
+        host_array(target, "target"),
+        output.shape[1:],
+        len(output),
+        least=least,
+        most=most,
+        name="target",
+        check_finite=False,
     )
+    if targets.dtype.kind == "f":
+        check_all_finite(targets, "target", "repair the data")
+    elif output.dtype.kind == "f":
+        targets = targets.astype(output.dtype)
     return _Scalar(op, device, data_format, x=output, target=targets)

@@ -14,7 +14,10 @@ def add(x, other, device="cpu", data_format="NCHW"):
 
 
 def add_backward(dy, x, other, device="cpu", data_format="NCHW"):
-    """Return (dx, dother) of ``add``: twice dy."""
+    """Return (dx, dother) of ``add``: twice dy.
+
+    ``add_backward(dy, x, other)``: dy, x and other (8, 3, 32, 32) give dx and dother (8, 3, 32, 32).
+    """
     return Call(Add(), device, data_format, x=x, other=other).backward(dy)
 
 
@@ -24,7 +27,11 @@ def concat(*arrays, device="cpu", data_format="NCHW"):
 
 
 def concat_backward(dy, *arrays, device="cpu", data_format="NCHW"):
-    """Return the gradient of each array of ``concat``: the channels of dy that are its."""
+    """Return the gradient of each array of ``concat``: the channels of dy that are its.
+
+    ``concat_backward(dy, a, b)``: dy (8, 5, 32, 32), a (8, 3, 32, 32) and b (8, 2, 32, 32) give da (8, 3, 32, 32)
+    and db (8, 2, 32, 32).
+    """
     return _concat(arrays, device, data_format).backward(dy)
 
 

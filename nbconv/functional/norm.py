@@ -53,22 +53,31 @@ def batch_norm_backward(
     device="cpu",
     data_format="NCHW",
 ):
-    """Return (dx, dweight, dbias) of ``batch_norm``; the running statistics stay as they are."""
+    """Return (dx, dweight, dbias) of ``batch_norm``; the running statistics stay as they are.
+
+    ``batch_norm_backward(dy, x, None, None, weight, bias, training=True)``: dy and x (8, 16, 32, 32), weight and bias
+    (16,) give dx (8, 16, 32, 32), dweight and dbias (16,).
+    """
     return _norm(x, running_mean, running_var, weight, bias, training, momentum, eps, device, data_format).backward(dy)
 
 
 def layer_norm(x, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
     """Normalise each sample over all its values; (N, D) with (D,), or (N, C, H, W) with weight and bias (C, H, W).
 
-    The weights' order of axes does not depend on ``data_format``. See ``nbconv.LayerNorm``.
+    ``layer_norm(x, weight, bias)``: x (8, 16, 32, 32), weight and bias (16, 32, 32) give y (8, 16, 32, 32). The order
+    of the weights' axes does not depend on ``data_format``. See ``nbconv.LayerNorm``.
     """
-    op = LayerNorm(eps, _is_affine(weight, bias))
+    op = LayerNorm(eps=eps, affine=_is_affine(weight, bias))
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).forward()
 
 
 def layer_norm_backward(dy, x, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
-    """Return (dx, dweight, dbias) of ``layer_norm``; the last two are ``None`` without weight and bias."""
-    op = LayerNorm(eps, _is_affine(weight, bias))
+    """Return (dx, dweight, dbias) of ``layer_norm``; the last two are ``None`` without weight and bias.
+
+    ``layer_norm_backward(dy, x, weight, bias)``: dy and x (8, 16, 32, 32), weight and bias (16, 32, 32) give dx (8, 16,
+    32, 32), dweight and dbias (16, 32, 32).
+    """
+    op = LayerNorm(eps=eps, affine=_is_affine(weight, bias))
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).backward(dy)
 
 
@@ -77,25 +86,33 @@ def group_norm(x, num_groups, weight=None, bias=None, eps=1e-5, device="cpu", da
 
     See ``nbconv.GroupNorm``.
     """
-    op = GroupNorm(num_groups, eps, _is_affine(weight, bias))
+    op = GroupNorm(num_groups, eps=eps, affine=_is_affine(weight, bias))
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).forward()
 
 
 def group_norm_backward(dy, x, num_groups, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
-    """Return (dx, dweight, dbias) of ``group_norm``; the last two are ``None`` without weight and bias."""
-    op = GroupNorm(num_groups, eps, _is_affine(weight, bias))
+    """Return (dx, dweight, dbias) of ``group_norm``; the last two are ``None`` without weight and bias.
+
+    ``group_norm_backward(dy, x, 4, weight, bias)``: dy and x (8, 16, 32, 32), weight and bias (16,) give dx (8, 16, 32,
+    32), dweight and dbias (16,).
+    """
+    op = GroupNorm(num_groups, eps=eps, affine=_is_affine(weight, bias))
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).backward(dy)
 
 
 def instance_norm(x, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
     """Normalise each channel of each image: (N, C, H, W), with weight and bias (C,). See ``nbconv.InstanceNorm``."""
-    op = InstanceNorm(eps, _is_affine(weight, bias))
+    op = InstanceNorm(eps=eps, affine=_is_affine(weight, bias))
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).forward()
 
 
 def instance_norm_backward(dy, x, weight=None, bias=None, eps=1e-5, device="cpu", data_format="NCHW"):
-    """Return (dx, dweight, dbias) of ``instance_norm``; the last two are ``None`` without weight and bias."""
-    op = InstanceNorm(eps, _is_affine(weight, bias))
+    """Return (dx, dweight, dbias) of ``instance_norm``; the last two are ``None`` without weight and bias.
+
+    ``instance_norm_backward(dy, x, weight, bias)``: dy and x (8, 16, 32, 32), weight and bias (16,) give dx (8, 16, 32,
+    32), dweight and dbias (16,).
+    """
+    op = InstanceNorm(eps=eps, affine=_is_affine(weight, bias))
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).backward(dy)
 
 
@@ -110,7 +127,7 @@ def _norm(x, running_mean, running_var, weight, bias, training, momentum, eps, d
     affine = _is_affine(weight, bias)
     if (running_mean is None) != (running_var is None):
         raise OptionError("running_mean and running_var come together: pass both or neither")
-    op = BatchNorm(eps, momentum, affine=affine, training=training)
+    op = BatchNorm(eps=eps, momentum=momentum, affine=affine, training=training)
     if running_mean is None:
         if not op.training:
             raise OptionError("with training=False, running_mean and running_var are needed: pass both, of shape (C,)")

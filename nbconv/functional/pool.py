@@ -14,7 +14,10 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=Fal
 def max_pool2d_backward(
     dy, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, device="cpu", data_format="NCHW"
 ):
-    """Return dx of ``max_pool2d``: each window's gradient goes to its winner."""
+    """Return dx of ``max_pool2d``: each window's gradient goes to its winner.
+
+    ``max_pool2d_backward(dy, x, 2)``: dy (8, 3, 14, 14) and x (8, 3, 28, 28) give dx (8, 3, 28, 28).
+    """
     return Call(MaxPool2d(kernel_size, stride, padding, dilation, ceil_mode), device, data_format, x=x).backward(dy)
 
 
@@ -46,7 +49,10 @@ def avg_pool2d_backward(
     device="cpu",
     data_format="NCHW",
 ):
-    """Return dx of ``avg_pool2d``: each window's gradient is spread over its pixels."""
+    """Return dx of ``avg_pool2d``: each window's gradient is spread over its pixels.
+
+    ``avg_pool2d_backward(dy, x, 2)``: dy (8, 3, 14, 14) and x (8, 3, 28, 28) give dx (8, 3, 28, 28).
+    """
     op = AvgPool2d(kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)
     return Call(op, device, data_format, x=x).backward(dy)
 
@@ -57,7 +63,10 @@ def global_avg_pool2d(x, device="cpu", data_format="NCHW"):
 
 
 def global_avg_pool2d_backward(dy, x, device="cpu", data_format="NCHW"):
-    """Return dx of ``global_avg_pool2d``."""
+    """Return dx of ``global_avg_pool2d``.
+
+    ``global_avg_pool2d_backward(dy, x)``: dy (8, 3) and x (8, 3, 28, 28) give dx (8, 3, 28, 28).
+    """
     return Call(GlobalAvgPool2d(), device, data_format, x=x).backward(dy)
 
 
@@ -67,5 +76,8 @@ def global_max_pool2d(x, device="cpu", data_format="NCHW"):
 
 
 def global_max_pool2d_backward(dy, x, device="cpu", data_format="NCHW"):
-    """Return dx of ``global_max_pool2d``: each channel's gradient goes to its winner."""
+    """Return dx of ``global_max_pool2d``: each channel's gradient goes to its winner.
+
+    ``global_max_pool2d_backward(dy, x)``: dy (8, 3) and x (8, 3, 28, 28) give dx (8, 3, 28, 28).
+    """
     return Call(GlobalMaxPool2d(), device, data_format, x=x).backward(dy)

@@ -12,5 +12,8 @@ def flatten(x, device="cpu", data_format="NCHW"):
 
 
 def flatten_backward(dy, x, device="cpu", data_format="NCHW"):
-    """Return dx of ``flatten``."""
+    """Return dx of ``flatten``.
+
+    ``flatten_backward(dy, x)``: dy (8, 48) and x (8, 3, 4, 4) give dx (8, 3, 4, 4).
+    """
     return Call(Flatten(), device, data_format, x=x).backward(dy)

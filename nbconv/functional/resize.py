@@ -12,7 +12,10 @@ def pad2d(x, padding, mode="zeros", device="cpu", data_format="NCHW"):
 
 
 def pad2d_backward(dy, x, padding, mode="zeros", device="cpu", data_format="NCHW"):
-    """Return dx of ``pad2d``: each pixel adds up the gradients of its copies."""
+    """Return dx of ``pad2d``: each pixel adds up the gradients of its copies.
+
+    ``pad2d_backward(dy, x, 1)``: dy (8, 3, 34, 34) and x (8, 3, 32, 32) give dx (8, 3, 32, 32).
+    """
     return Call(Pad2d(padding, mode), device, data_format, x=x).backward(dy)
 
 
@@ -22,5 +25,8 @@ def upsample(x, scale_factor, device="cpu", data_format="NCHW"):
 
 
 def upsample_backward(dy, x, scale_factor, device="cpu", data_format="NCHW"):
-    """Return dx of ``upsample``: each pixel adds up the gradients of its copies."""
+    """Return dx of ``upsample``: each pixel adds up the gradients of its copies.
+
+    ``upsample_backward(dy, x, 2)``: dy (8, 3, 28, 28) and x (8, 3, 14, 14) give dx (8, 3, 14, 14).
+    """
     return Call(Upsample(scale_factor), device, data_format, x=x).backward(dy)

@@ -44,7 +44,11 @@ def conv1d_backward(
     algorithm="auto",
     flip=False,
 ):
-    """Return (dx, dweight, dbias) of ``conv1d``."""
+    """Return (dx, dweight, dbias) of ``conv1d``.
+
+    ``conv1d_backward(dy, x, weight, padding=2)``: dy (8, 16, 100), x (8, 3, 100) and weight (16, 3, 5) give dx (8, 3,
+    100), dweight (16, 3, 5) and dbias (16,).
+    """
     op = _conv(weight, True, stride, padding, dilation, groups, padding_mode, algorithm, flip)
     return Call(op, device, data_format, x=x, weight=weight, bias=zero_bias(weight)).backward(dy)
 
@@ -62,7 +66,10 @@ def max_pool1d(x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=Fal
 def max_pool1d_backward(
     dy, x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, device="cpu", data_format="NCHW"
 ):
-    """Return dx of ``max_pool1d``: each window's gradient goes to its winner."""
+    """Return dx of ``max_pool1d``: each window's gradient goes to its winner.
+
+    ``max_pool1d_backward(dy, x, 2)``: dy (8, 3, 50) and x (8, 3, 100) give dx (8, 3, 100).
+    """
     return Call(MaxPool1d(kernel_size, stride, padding, dilation, ceil_mode), device, data_format, x=x).backward(dy)
 
 
@@ -85,7 +92,10 @@ def avg_pool1d_backward(
     device="cpu",
     data_format="NCHW",
 ):
-    """Return dx of ``avg_pool1d``: each window's gradient is spread over its values."""
+    """Return dx of ``avg_pool1d``: each window's gradient is spread over its values.
+
+    ``avg_pool1d_backward(dy, x, 2)``: dy (8, 3, 50) and x (8, 3, 100) give dx (8, 3, 100).
+    """
     op = AvgPool1d(kernel_size, stride, padding, ceil_mode, count_include_pad)
     return Call(op, device, data_format, x=x).backward(dy)
 
@@ -96,5 +106,8 @@ def global_avg_pool1d(x, device="cpu", data_format="NCHW"):
 
 
 def global_avg_pool1d_backward(dy, x, device="cpu", data_format="NCHW"):
-    """Return dx of ``global_avg_pool1d``."""
+    """Return dx of ``global_avg_pool1d``.
+
+    ``global_avg_pool1d_backward(dy, x)``: dy (8, 3) and x (8, 3, 100) give dx (8, 3, 100).
+    """
     return Call(GlobalAvgPool1d(), device, data_format, x=x).backward(dy)

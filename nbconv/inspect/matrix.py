@@ -34,9 +34,17 @@ class SparseMatrix:
         """The transposed matrix, on the same arrays."""
         return SparseMatrix(self.columns, self.rows, self.values, self.shape[::-1])
 
+    __array_ufunc__ = None  # NumPy's arrays leave x @ matrix to __rmatmul__, and matrix + x to nobody
+
     def __matmul__(self, other) -> np.ndarray:
         """Multiply (rows, columns) with (columns,) or (columns, n)."""
+        if isinstance(other, SparseMatrix):
+            raise OptionError(
+                "two sparse matrices are not multiplied: use first @ second.toarray(), or first @ (second @ x)"
+            )
         x = as_array(other, "the right operand")
+        if x.dtype.kind not in "biuf":
+            raise DataError(f"the right operand must hold real numbers, got dtype {x.dtype}")
         if x.ndim not in (1, 2) or len(x) != self.shape[1]:
             raise ShapeError(
                 f"a matrix of shape {self.shape} is multiplied with ({self.shape[1]},) or ({self.shape[1]}, n), got "
@@ -45,6 +53,20 @@ class SparseMatrix:
         y = np.zeros((self.shape[0], *x.shape[1:]), np.result_type(self.values, x))
         np.add.at(y, self.rows, self.values.reshape(-1, *(1,) * (x.ndim - 1)) * x[self.columns])
         return y
+
+    def __rmatmul__(self, other) -> np.ndarray:
+        """Multiply (rows,) or (n, rows) with (rows, columns)."""
+        x = as_array(other, "the left operand")
+        if x.ndim not in (1, 2) or x.shape[-1] != self.shape[0]:
+            raise ShapeError(
+                f"({self.shape[0]},) or (n, {self.shape[0]}) is multiplied with a matrix of shape {self.shape}, got "
+                f"{x.shape}; a sample of {self.shape[1]} values stands on the right: matrix @ x.ravel()"
+            )
+        return (self.T @ x.T).T
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        """The whole matrix, for ``np.asarray(matrix)``."""
+        return self.toarray().astype(dtype or self.values.dtype, copy=False)
 
     def toarray(self) -> np.ndarray:
         """The whole matrix, zeros and all."""
@@ -65,7 +87,7 @@ class SparseMatrix:
 
 
 def conv_matrix(
-    layer: Conv1d | Conv2d, input_shape: Sequence[int], weight, *, padded_input: bool = False
+    layer: Conv1d | Conv2d, input_shape: Sequence[int], weight=None, *, padded_input: bool = False
 ) -> SparseMatrix:
     """Return the matrix M of a convolution: ``M @ x.ravel()`` is the flattened output for one sample x.
 
@@ -76,10 +98,10 @@ def conv_matrix(
     ----------
     layer : Conv2d or Conv1d
         With any stride, padding, dilation and groups. The bias, which no matrix can add, is left out.
-    input_shape : (C, H, W), or (C, L) of a sequence
+    input_shape : sequence of int, (C, H, W), or (C, L) of a sequence
         Of one sample, channels first whatever the model's data format is.
     weight : array (K, C / groups, KH, KW), or (K, C / groups, KW)
-        The filters, as in ``model.state_dict()["0.weight"]``. The matrix has its dtype.
+        The filters, which a layer does not hold: ``model.state_dict()["0.weight"]``. The matrix has their dtype.
     padded_input : bool
         Whether the matrix is to act on a sample that has its border already. In one dimension, 4 outputs of 3 taps on 4
         inputs with a border of 1 are then a band matrix of 4 x 6, with the filter in each row, shifted by one; else it
@@ -88,7 +110,7 @@ def conv_matrix(
     Raises
     ------
     OptionError, ShapeError, DataError
-        For a layer that is no convolution, and for a shape or weights that do not fit it.
+        For a layer that is no convolution, and for a shape or weights that are missing or do not fit it.
 
     Notes
     -----
@@ -98,14 +120,22 @@ def conv_matrix(
     """
     op = layer.as_2d if isinstance(layer, Conv1d) else layer
     if not isinstance(op, Conv2d):
-        raise OptionError(f"conv_matrix needs a convolution, such as Conv2d(8, 3), got {layer!r}")
+        hint = (
+            "; pass one of its layers, and its weight from model.state_dict()" if hasattr(layer, "state_dict") else ""
+        )
+        raise OptionError(f"conv_matrix needs a convolution, such as Conv2d(8, 3), got {layer!r}{hint}")
     flag(padded_input, "padded_input")
+    if weight is None:
+        raise OptionError(
+            f"conv_matrix needs the weight of {layer!r}, which a layer does not hold: pass an array, such as "
+            f'model.state_dict()["0.weight"]'
+        )
     is_sequence = op is not layer
     c, h, w = _image_shape(input_shape, is_sequence)
     try:
         _, out_h, out_w, k = op.conv_shape((1, h, w, c))
     except NbconvError as error:
-        raise type(error)(f"{layer!r} on {tuple(input_shape)}: {error}") from None
+        raise type(error)(f"{layer!r} on {(c, w) if is_sequence else (c, h, w)}: {error}") from None
     kernel, stride, dilation = (pair(getattr(op, name), name) for name in ("kernel_size", "stride", "dilation"))
     weight_shape = (k, c // op.groups, *kernel[is_sequence:])
     filters = _filters(layer, weight, weight_shape).reshape(k, -1, *kernel)
@@ -137,7 +167,7 @@ def conv_matrix(
 def _image_shape(shape: Sequence[int], is_sequence: bool) -> tuple[int, int, int]:
     """(C, H, W), where a sequence has a height of 1."""
     wanted = ("channels", "length") if is_sequence else ("channels", "height", "width")
-    if not isinstance(shape, (tuple, list)) or len(shape) != len(wanted):
+    if not isinstance(shape, (tuple, list, np.ndarray)) or len(shape) != len(wanted):
         raise ShapeError(f"input_shape is ({', '.join(wanted)}) of one sample, got {shape!r}")
     c, *sizes = (integer(size, "input_shape") for size in shape)
     h, w = (1, *sizes) if is_sequence else sizes

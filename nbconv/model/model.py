@@ -227,9 +227,10 @@ class Model(Net):
         if not (isfinite(update.end()) and isfinite(values[0])):
             self.parameters.recall_state()
             where = plan.first_nonfinite() or "the gradient's norm, which overflows"
+            mend = self._loss.nonfinite_mend() if self._loss else ""
             raise NonFiniteError(
                 f"training stopped at step {self.step}: the loss is {values[0]}; the first value that is not finite is "
-                f"in {where}. The parameters are those before this step; try a smaller lr or clip_norm=1.0"
+                f"in {where}. The parameters are those before this step; {mend}"
             )
         return values
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..data.batches import Batches
 from ..data.feed import Feed, several
 from ..data.layout import channels_last, from_channels_last, outside
+from ..engine.ending import ending
 from ..engine.graph import DATA_FORMATS, Graph, trace
 from ..engine.parameters import Parameters
 from ..engine.plan import Plan
@@ -18,8 +19,8 @@ from ..engine.plans import Plans
 from ..engine.registry import Device, open_device
 from ..errors import GraphError, ShapeError
 from ..inspect.summary import Summary, summarize
-from ..ops.activation import Softmax
-from ..ops.base import Shape, Symbol
+from ..ops.activation import Sigmoid, Softmax
+from ..ops.base import Op, Shape, Symbol
 from ..ops.options import LARGEST_SEED, choice, flag, integer
 from ..train.initializers import initial_values
 
@@ -97,19 +98,36 @@ class Net:
     def classify(self, x, batch_size: int = 256, check_finite: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Return the most likely class of each sample and its probability: two (N,).
 
-        The output are logits, of which this is the softmax, or probabilities, if the model ends in a ``Softmax``.
+        The output (N, C) are logits, of which this is the softmax, or probabilities, if the model ends in a
+        ``Softmax``. Raises ``GraphError`` for a model with several outputs or that ends in a ``Sigmoid``, and
+        ``ShapeError`` for another output than one row of two or more per sample: ``predict`` has what is meant there.
         """
-        if len(self.graph.outputs) != 1:
-            raise GraphError("classify needs a model with one output")
+        last = self._check_classes()
         logits = np.asarray(self.predict(x, batch_size, check_finite), np.float64)
-        if logits.ndim != 2:
-            raise ShapeError(f"classify needs one row of logits per sample, but the output has shape {logits.shape}")
-        if isinstance(self.graph.nodes[self.graph.outputs[0]].op, Softmax):
-            odds = logits
-        else:
-            odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+        odds = logits if isinstance(last, Softmax) else np.exp(logits - logits.max(axis=1, keepdims=True))
         labels = logits.argmax(axis=1)
         return labels, odds[np.arange(len(labels)), labels] / odds.sum(axis=1)
+
+    def _check_classes(self) -> Op:
+        """Return the layer that makes the scores of classes, or raise ``GraphError`` or ``ShapeError`` without them."""
+        if len(self.graph.outputs) != 1:
+            raise GraphError("classify needs a model with one output")
+        position = ending(self.graph)
+        last = self.graph.nodes[position].op
+        if isinstance(last, Sigmoid):
+            raise GraphError(
+                f"classify needs one choice among classes, but the model ends in {self.graph.describe(position)}: each "
+                f"output is a probability of its own; use model.predict(x), and model.predict(x) > 0.5"
+            )
+        shape = outside(self.graph.shapes(1)[self.graph.outputs[0]][1:], self.data_format)
+        if shape == (1,):
+            raise ShapeError(
+                "classify needs two or more classes, but the output is one logit per sample; "
+                "z = model.predict(x)[:, 0] is that of class 1: use z > 0, and 1 / (1 + np.exp(-z)) for its probability"
+            )
+        if len(shape) != 1:
+            raise ShapeError(f"classify needs one row of logits per sample, but the output of one has shape {shape}")
+        return last
 
     def forward(self, x, training: bool = False, input_gradients: bool = False, check_finite: bool = True):
         """Return the output for one batch; with ``training=True``, ``backward`` may follow.

@@ -11,7 +11,7 @@ from .base import Buffer, Layer, Shape
 from .options import choice, flag, initializer, integer, settle
 from .pool import MaxPool2d
 from .receptive import Window, sliding
-from .shapes import AXES, Pads, image, padding_option, pair, resolve_padding, span, window_count
+from .shapes import AXES, Pads, check_wrap, image, padding_option, pair, resolve_padding, span, window_count
 
 PADDING_MODES = ("zeros", "circular")
 ACTIVATIONS = (None, "relu")
@@ -122,10 +122,9 @@ class Conv2d(Layer):
                 f"use a groups that divides {c} (groups={c} is depthwise) or another number of channels"
             )
         top, bottom, left, right = self.pads(x)
-        if self.padding_mode == "circular" and (max(top, bottom) > h or max(left, right) > w):
-            raise ShapeError(
-                f"circular padding {(top, bottom, left, right)} wraps more than once round a {h}x{w} image"
-            )
+        if self.padding_mode == "circular":
+            check_wrap(h, (top, bottom), "height")
+            check_wrap(w, (left, right), "width")
         sizes = [
             window_count(size, k, s, p, dilation=d, axis=axis)
             for size, k, s, p, d, axis in zip(

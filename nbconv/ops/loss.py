@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from math import inf, prod
 from typing import ClassVar
 
+import numpy as np
+
 from ..errors import OptionError, ShapeError
 from .activation import Sigmoid, Softmax
 from .base import Buffer, Op, Shape
@@ -43,6 +45,10 @@ class Loss(Op):
     target_range: ClassVar[tuple[float, float]] = (-inf, inf)
     """The least and the largest target that makes sense."""
 
+    def nonfinite_mend(self) -> str:
+        """What to do where training met a NaN or an infinity."""
+        return "try a smaller lr or clip_norm=1.0"
+
     def out_shape(self, x: Shape, given: Shape) -> Shape:
         (check_labels if "labels" in self.inputs else check_target)(self, x, given)
         return (1,)
@@ -57,14 +63,15 @@ class CrossEntropy(Loss):
 
     With both options it is PyTorch's formula: a row's loss is -sum(q * log softmax(logits)), where
     q[c] = weight[c] * (label_smoothing / C + (1 - label_smoothing) * (c == label)), and the sum over rows is divided by
-    the sum of the labels' weights. A batch whose labels all have weight 0 has no loss: it is NaN.
+    the sum of the labels' weights. Where the labels of a batch all have weight 0, that sum is 0: the loss is NaN, or
+    infinite with ``label_smoothing``, as in PyTorch, and training stops with ``NonFiniteError``.
 
     Parameters
     ----------
     label_smoothing : float
         The share of a label that is spread evenly over all classes, from 0 to 1 (Szegedy et al., 2016).
-    weight : sequence of float, optional
-        How much each class counts: one number per class, zero or more.
+    weight : list, tuple or 1-D array, optional
+        How much each class counts: one number per class in the order of the classes, zero or more.
 
     Raises
     ------
@@ -88,6 +95,15 @@ class CrossEntropy(Loss):
         if self.weight is not None:
             settle(self, weight=_class_weights(self.weight))
 
+    def nonfinite_mend(self) -> str:
+        usual = super().nonfinite_mend()
+        if self.weight is None or all(self.weight):
+            return usual
+        return (
+            f"where all labels of a batch have weight 0, there is no loss: use a larger batch_size, or a small weight "
+            f"for 0 in {self.weight}; else {usual}"
+        )
+
     def out_shape(self, x: Shape, labels: Shape) -> Shape:
         out = super().out_shape(x, labels)
         if self.weight is not None and len(self.weight) != x[-1]:
@@ -109,10 +125,12 @@ class CrossEntropy(Loss):
 
 
 def _class_weights(weight) -> tuple[float, ...]:
-    try:
-        weights = tuple(number(value, "each weight", least=0) for value in weight)
-    except TypeError:
-        raise OptionError(f"weight must be one number per class, such as (1.0, 2.5), got {weight!r}") from None
+    if not isinstance(weight, (tuple, list, np.ndarray)) or getattr(weight, "ndim", 1) != 1:
+        raise OptionError(
+            f"weight must be one number per class, got {weight!r}; pass a list with one weight per class, such as "
+            f"[1, 5, 1]"
+        )
+    weights = tuple(number(value, "each weight", least=0) for value in weight)
     if not any(weights):
         raise OptionError(f"weight must have a class that counts, got {weight!r}; give one of them a positive weight")
     return weights
@@ -171,6 +189,7 @@ class BCEWithLogits(Loss):
 
     ``BCEWithLogits()`` maps logits of any shape (N, ...) and targets of the same shape to one number, computed as
     max(x, 0) - x * target + log1p(exp(-|x|)), which no logit overflows. The gradient is (sigmoid(x) - target) / size.
+    An infinite logit has an infinite loss, or NaN where the target is the one that it is sure of.
     """
 
     includes: ClassVar = (Sigmoid,)

@@ -15,8 +15,24 @@ from .receptive import Window
 from .shapes import image, samples
 
 
+class _Norm(Layer):
+    """What all norms share: they infer the channels, which other libraries' norms are given first."""
+
+    SIZES: ClassVar[int] = 0
+    """How many options are given by position."""
+
+    def __new__(cls, *given, **_):
+        if len(given) > cls.SIZES:
+            listed, kept = (", ".join(map(repr, part)) for part in (given, given[: cls.SIZES]))
+            raise OptionError(
+                f"{cls.__name__}({listed}): the channels are inferred: write {cls.__name__}({kept}); other options are "
+                f"given by name, such as eps=1e-5"
+            )
+        return super().__new__(cls)
+
+
 @dataclass(frozen=True, repr=False)
-class BatchNorm(Layer):
+class BatchNorm(_Norm):
     """Give each channel mean 0 and variance 1 over the batch, then a learned scale and shift.
 
     ``BatchNorm()`` maps (N, C, H, W) to (N, C, H, W), and (N, C) to (N, C).
@@ -46,9 +62,9 @@ class BatchNorm(Layer):
     Ioffe & Szegedy, "Batch normalization" (2015).
     """
 
-    eps: float = 1e-5
-    momentum: float = 0.1
-    affine: bool = True
+    eps: float = field(default=1e-5, kw_only=True)
+    momentum: float = field(default=0.1, kw_only=True)
+    affine: bool = field(default=True, kw_only=True)
     activation: str | None = field(default=None, kw_only=True)
     pool: MaxPool2d | None = field(default=None, kw_only=True)
     training: bool = field(default=True, kw_only=True)
@@ -112,7 +128,7 @@ class BatchNorm(Layer):
         return prod(x) * (2 if self.training else 1) + prod(self.out_shape(x))
 
 
-class _GroupNorm(Layer):
+class _GroupNorm(_Norm):
     """What layer, group and instance norm share: statistics of each sample by itself, over groups of its channels."""
 
     eps: float
@@ -190,8 +206,8 @@ class LayerNorm(_GroupNorm):
     Ba, Kiros & Hinton, "Layer normalization" (2016). Training and inference compute the same.
     """
 
-    eps: float = 1e-5
-    affine: bool = True
+    eps: float = field(default=1e-5, kw_only=True)
+    affine: bool = field(default=True, kw_only=True)
 
     canonical_axes: ClassVar = {"weight": (2, 0, 1), "bias": (2, 0, 1)}
     MEND: ClassVar = "give it more than one feature, or leave it out"
@@ -237,9 +253,10 @@ class GroupNorm(_GroupNorm):
     """
 
     num_groups: int
-    eps: float = 1e-5
-    affine: bool = True
+    eps: float = field(default=1e-5, kw_only=True)
+    affine: bool = field(default=True, kw_only=True)
 
+    SIZES: ClassVar = 1
     MEND: ClassVar = "use a smaller num_groups"
 
     def __post_init__(self):
@@ -283,8 +300,8 @@ class InstanceNorm(_GroupNorm):
     Ulyanov, Vedaldi & Lempitsky, "Instance normalization" (2016). Training and inference compute the same.
     """
 
-    eps: float = 1e-5
-    affine: bool = False
+    eps: float = field(default=1e-5, kw_only=True)
+    affine: bool = field(default=False, kw_only=True)
 
     MEND: ClassVar = "place it where images have more than one pixel, or use LayerNorm"
 

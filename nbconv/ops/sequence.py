@@ -12,7 +12,16 @@ from .conv import PADDINGS, Conv2d
 from .options import flag, initializer, integer, settle
 from .pool import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from .receptive import Window
-from .shapes import of_height_one, sequence, sequence_padding_option, single, without_height
+from .shapes import (
+    check_wrap,
+    of_height_one,
+    sequence,
+    sequence_padding_option,
+    single,
+    span,
+    window_count,
+    without_height,
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -27,8 +36,13 @@ class _OnSequences(Layer):
     def _image(self, x: Shape) -> Shape:
         return of_height_one(sequence(x, self))
 
+    def check_length(self, length: int) -> None:
+        """Raise ``ShapeError`` for sequences of a length that does not do, in words of sequences."""
+
     def out_shape(self, x: Shape) -> Shape:
-        return without_height(self.as_2d.out_shape(self._image(x)))
+        image = self._image(x)
+        self.check_length(x[1])
+        return without_height(self.as_2d.out_shape(image))
 
     def saved_shapes(self, x: Shape) -> dict[str, Buffer]:
         saved = self.as_2d.saved_shapes(self._image(x))
@@ -59,12 +73,31 @@ class _Pool1d(_OnSequences):
     stride: int | None = None
     padding: int | str | tuple[int, int] = 0
 
+    @property
+    def as_2d(self) -> MaxPool2d | AvgPool2d:
+        """The same pool on images of height 1."""
+        raise TypeError(f"{type(self).__name__} does not define as_2d")
+
     def __post_init__(self):
         super().__post_init__()
         kernel = single(self.kernel_size, "kernel_size")
         stride = kernel if self.stride is None else single(self.stride, "stride")
-        settle(self, kernel_size=kernel, stride=stride, padding=sequence_padding_option(self.padding))
+        padding = sequence_padding_option(self.padding)
+        window = span(kernel, getattr(self, "dilation", 1))
+        if not isinstance(padding, str) and 2 * max(padding) > window:
+            raise OptionError(
+                f"padding {padding} exceeds half of the window {window}: a window could see nothing but border"
+            )
+        settle(self, kernel_size=kernel, stride=stride, padding=padding)
         _ = self.as_2d  # which looks at all other options
+
+    def check_length(self, length: int) -> None:
+        *_, left, right = self.as_2d.pads((1, 1, length, 1))
+        dilation, ceil_mode = getattr(self, "dilation", 1), self.as_2d.ceil_mode
+        stride = self.kernel_size if self.stride is None else self.stride
+        window_count(
+            length, self.kernel_size, stride, (left, right), dilation=dilation, ceil_mode=ceil_mode, axis="length"
+        )
 
     def options(self) -> dict:
         same = {"stride"} if self.stride == self.kernel_size else set()
@@ -249,6 +282,12 @@ class Conv1d(_OnSequences):
             activation=self.activation,
             pool=self.pool.as_2d if self.pool else None,
         )
+
+    def check_length(self, length: int) -> None:
+        *_, left, right = self.as_2d.pads((1, 1, length, 1))
+        if self.padding_mode == "circular":
+            check_wrap(length, (left, right), "length")
+        window_count(length, self.kernel_size, self.stride, (left, right), dilation=self.dilation, axis="length")
 
     def param_shapes(self, x: Shape) -> dict[str, Shape]:
         """``weight`` (KW, C / groups, K) and ``bias`` (K,)."""

@@ -31,10 +31,8 @@ def padding_option(value, names: tuple[str, ...] = ("same", "valid")) -> str | P
     ``padding_option((1, 2)) == (1, 1, 2, 2)``.
     """
     if isinstance(value, str):
-        if value not in names:
-            listed = "".join(f'"{name}", ' for name in names)
-            raise OptionError(f"padding must be {listed}an integer, a pair or a 4-tuple, got {value!r}")
-        return (0, 0, 0, 0) if value == "valid" else value
+        name = _padding_name(value, names, "an integer, a pair or a 4-tuple")
+        return (0, 0, 0, 0) if name == "valid" else name
     if isinstance(value, (tuple, list)) and len(value) == 4:
         top, bottom, left, right = (integer(v, "padding", least=0) for v in value)
         return top, bottom, left, right
@@ -46,11 +44,28 @@ def padding_option(value, names: tuple[str, ...] = ("same", "valid")) -> str | P
 
 def sequence_padding_option(value, names: tuple[str, ...] = ("same", "valid")) -> str | tuple[int, int]:
     """Return a padding as (left, right) or as one of ``names``: ``sequence_padding_option(2) == (2, 2)``."""
-    if isinstance(value, (tuple, list)) and len(value) not in (1, 2):
+    if isinstance(value, str):
+        name = _padding_name(value, names, "an integer or a pair (left, right)")
+        return (0, 0) if name == "valid" else name
+    sides = value if isinstance(value, (tuple, list)) else (value,)
+    if len(sides) not in (1, 2):
         raise OptionError(f"padding of a sequence takes 1 or 2 (left, right) integers, got {value!r}")
-    sides = (0, 0, value[0], value[-1]) if isinstance(value, (tuple, list)) else value
-    padding = padding_option(sides, names)
-    return padding if isinstance(padding, str) else padding[2:]
+    return integer(sides[0], "padding", least=0), integer(sides[-1], "padding", least=0)
+
+
+def _padding_name(value: str, names: tuple[str, ...], numbers: str) -> str:
+    if value not in names:
+        listed = "".join(f'"{name}", ' for name in names)
+        raise OptionError(f"padding must be {listed}{numbers}, got {value!r}")
+    return value
+
+
+def check_wrap(size: int, pads: tuple[int, int], axis: str) -> None:
+    """Raise ``ShapeError`` for a circular border of an axis that is larger than the axis itself."""
+    if max(pads) > size:
+        raise ShapeError(
+            f"circular padding {pads[0]} + {pads[1]} wraps more than once round {axis} {size}; use at most {size}"
+        )
 
 
 def resolve_padding(padding: str | Pads, size, kernel, stride, dilation) -> Pads:

@@ -84,7 +84,8 @@ def bce_with_logits(op, x, target, *, out, probabilities, scratch):
         logits = x.astype(np.float64)
         power = np.exp(-np.abs(logits))
         probabilities[...] = np.where(logits < 0, power, 1) / (1 + power)
-        out[0] = np.mean(np.maximum(logits, 0) - logits * target + np.log1p(power))
+        linear = np.where(logits > 0, logits * (1.0 - target), -logits * target)  # max(x, 0) - x * target
+        out[0] = np.mean(linear + np.log1p(power))
 
     return run
 

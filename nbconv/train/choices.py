@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..engine.ending import ending
 from ..engine.graph import Graph
 from ..errors import OptionError
 from ..ops.base import Op
 from ..ops.loss import MSE, BCEWithLogits, CrossEntropy, Hinge, Loss
 from ..ops.metric import Accuracy, BinaryAccuracy
 from ..ops.optimizer import SGD, Adam, AdamW, Optimizer, RMSProp
-from ..ops.reshape import Flatten
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW, "rmsprop": RMSProp}
 LOSSES: dict[str, type[Loss]] = {
@@ -54,9 +54,7 @@ def metric_name(metric: Op) -> str:
 
 def check_ending(graph: Graph, loss: Loss) -> None:
     """Raise ``OptionError`` where the model ends in what the loss does itself."""
-    (position,) = graph.outputs
-    while isinstance(graph.nodes[position].op, Flatten):
-        (position,) = graph.nodes[position].inputs
+    position = ending(graph)
     last = graph.nodes[position].op
     if isinstance(last, loss.includes):
         kind, name = type(last).__name__, next(name for name, of in LOSSES.items() if of is type(loss))

@@ -23,7 +23,7 @@ def layernorm_forward(x, gamma, beta, ln_param, *, device="cpu"):
         raise ShapeError(f"x must have shape (N, D), got {x.shape}; for images there is spatial_groupnorm_forward")
     for array, name in ((gamma, "gamma"), (beta, "beta")):
         needs_shape(array, name, x.shape[1:], "a number per column of x")
-    op = layer_norm(_eps(ln_param, "ln_param"))
+    op = layer_norm(eps=_eps(ln_param, "ln_param"))
     found = forward(op, device, x=dense(x), weight=dense(gamma), bias=dense(beta))
     return found["out"], (op, found)
 
@@ -46,7 +46,7 @@ def spatial_groupnorm_forward(x, gamma, beta, G, gn_param, *, device="cpu"):
     wanted = 1, images(x).shape[1], 1, 1
     for array, name in ((gamma, "gamma"), (beta, "beta")):
         needs_shape(array, name, wanted, f"a number per channel of x: use {name}.reshape(1, {wanted[1]}, 1, 1)")
-    op = group_norm(integer(G, "G"), _eps(gn_param, "gn_param"))
+    op = group_norm(integer(G, "G"), eps=_eps(gn_param, "gn_param"))
     weight, bias = (dense(array.reshape(-1)) for array in (gamma, beta))
     found = forward(op, device, x=channels_last(x, device), weight=weight, bias=bias)
     return channels_first(found["out"]), (op, found)

@@ -16,7 +16,7 @@ from .kernels import backward, forward
 
 @lru_cache
 def batch_norm(eps: float, training: bool) -> BatchNorm:
-    return BatchNorm(eps, training=training)
+    return BatchNorm(eps=eps, training=training)
 
 
 def batchnorm_forward(x, gamma, beta, bn_param, *, device="cpu"):
