@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from nbconv.cpu import few_rows, planar_tiles
+from nbconv.cpu import few_rows, planar_tiles, plane_blocks
 from nbconv.cpu.vector import lanes
 
 GUARD = -777.0
@@ -47,8 +47,13 @@ def one(planes, offsets, some, packed, weights, results, place, onto, relu):
 
 
 @njit
-def transpose(source, step, size, target, target_step):
-    planar_tiles.transpose_block(source, 1, step, size, target, 2, target_step)
+def split(source, step, size, target, plane):
+    plane_blocks.split_pixels(source, 1, step, size, target, 2, plane)
+
+
+@njit
+def join(source, plane, size, target, step):
+    plane_blocks.join_planes(source, 1, plane, size, target, 2, step)
 
 
 @pytest.mark.parametrize("onto", [False, True])
@@ -114,21 +119,27 @@ def test_columns_of_pixels(call, columns, dtype, relu, onto):
     np.testing.assert_array_equal(results == GUARD, want == GUARD)
 
 
+@pytest.mark.parametrize("gap", [0, 1])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_transpose_of_every_size(dtype):
+def test_pixels_to_planes_and_back(dtype, gap):
+    """Every size; in the image, what lies between pixels and around them is neither read nor written."""
     most = lanes(dtype)
-    for rows in range(1, most + 1):
-        for columns in range(1, most + 1):
-            block = np.arange(rows * columns, dtype=dtype).reshape(rows, columns)
-            source = np.full((rows, columns + 1), np.nan, dtype)
-            source[:, :-1] = block
-            target, want = (np.full(2 + columns * (rows + 2), GUARD, dtype) for _ in range(2))
-            want[2:].reshape(columns, rows + 2)[:, :rows] = block.T
-            transpose(
-                np.concatenate([[np.nan], source.reshape(-1)]).astype(dtype),
-                columns + 1,
-                (rows, columns),
-                target,
-                rows + 2,
+    for pixels in range(1, most + 1):
+        for channels in range(1, most + 1):
+            step, plane = channels + gap, most + 3
+            image = np.full((pixels, step), np.nan, dtype)
+            image[:, :channels] = np.arange(1, pixels * channels + 1).reshape(pixels, channels)
+            planes, want = (np.full(2 + channels * plane, GUARD, dtype) for _ in range(2))
+            by_plane = want[2:].reshape(channels, plane)
+            by_plane[:, :most], by_plane[:, :pixels] = 0, image[:, :channels].T
+            flat = np.concatenate([[np.nan], image.reshape(-1)[: pixels * step - gap]]).astype(dtype)
+            split(flat, step, (pixels, channels), planes, plane)
+            np.testing.assert_array_equal(planes, want)
+            by_plane[:, pixels:most] = np.nan
+            back = np.full(2 + pixels * step + most, GUARD, dtype)
+            join(want[1:], plane, (pixels, channels), back, step)
+            np.testing.assert_array_equal(
+                back[2 : 2 + pixels * step].reshape(pixels, step)[:, :channels], by_plane.T[:pixels]
             )
-            np.testing.assert_array_equal(target, want)
+            back[2 : 2 + pixels * step].reshape(pixels, step)[:, :channels] = GUARD
+            assert (back == GUARD).all()

@@ -18,7 +18,8 @@ from .compile import helper, kernel, serial
 from .convolution import SERIAL_BELOW, Convolution, share
 from .memory import clear
 from .microkernel import CHAIN
-from .planar_tiles import four_columns, one_column, three_columns, tile_vectors, transpose_block
+from .planar_tiles import four_columns, one_column, three_columns, tile_vectors
+from .plane_blocks import join_planes, split_pixels
 from .strips import UNITS, worker_count
 from .vector import lanes
 
@@ -124,7 +125,7 @@ def fill_planes(g, b, source, n, band, group, planes):
                 for w in range(first, end, g.lanes):
                     size = min(g.lanes, end - w), depth
                     pixel, place = start + (w - first) * g.channels + k, k * b.plane + at + w
-                    transpose_block(source, pixel, g.channels, size, planes, place, b.plane)
+                    split_pixels(source, pixel, g.channels, size, planes, place, b.plane)
             else:
                 for c in range(k, k + depth):
                     clear(planes, c * b.plane + at, b.line)
@@ -169,5 +170,5 @@ def write_results(g, b, phase, n, group, band, results, out):
     for i in range(max(band[0], phase.first_row), min(band[1], phase.end_row)):
         start = phase.out_start + n * phase.out_image + i * phase.out_row + group * g.columns
         for j in range(phase.first_column, phase.end_column, g.lanes):
-            size, pixel = (g.columns, min(g.lanes, phase.end_column - j)), (i - band[0]) * b.line + j
-            transpose_block(results, pixel, b.result_plane, size, out, start + j * phase.out_pixel, phase.out_pixel)
+            size, pixel = (min(g.lanes, phase.end_column - j), g.columns), (i - band[0]) * b.line + j
+            join_planes(results, pixel, b.result_plane, size, out, start + j * phase.out_pixel, phase.out_pixel)

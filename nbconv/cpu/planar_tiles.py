@@ -1,13 +1,11 @@
 """Register tiles for few columns of results, written as LLVM IR: lanes run over pixels, in planes of one channel each.
 
 Where results have too few channels to fill a vector, vectors of pixels do: a step loads some vectors of neighbouring
-pixels of one channel, and each weight that applies to them goes to all lanes. Between images, where the channels of a
-pixel lie together, and planes stand transposes of blocks.
+pixels of one channel, and each weight that applies to them goes to all lanes.
 """
 
 from __future__ import annotations
 
-from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -87,44 +85,3 @@ def _tile(columns, planes, offsets, packed, results):
         return context.get_dummy_value()
 
     return signature, generate
-
-
-@intrinsic
-def transpose_block(typingctx, source, start, step, size, target, place, target_step):
-    """Copy a block of size[0] rows and size[1] columns, each at most a vector, as its transpose.
-
-    Rows of the source lie ``step`` elements apart, those of the target ``target_step``.
-    """
-    integer = types.intp
-    signature = types.void(source, integer, integer, _PAIR, target, integer, integer)
-
-    def generate(context, builder, signature, arguments):
-        source_at, start, step, size, target_at, place, target_step = pointers(context, builder, signature, arguments)
-        rows, columns = cgutils.unpack_tuple(builder, size)
-        v = Vectors(context, builder, source.dtype)
-        source_at, target_at = v.at(source_at, start), v.at(target_at, place)
-        block = []
-        read, write = v.masks(columns), v.masks(rows)
-        for i in range(v.lanes):
-            row = builder.select(builder.icmp_signed("<", v.integer(i), rows), v.integer(i), v.integer(0))
-            block += v.load(v.at(source_at, builder.mul(row, step)), read)
-        for j, vector in enumerate(_transposed(v, block)):
-            with builder.if_then(builder.icmp_signed("<", v.integer(j), columns)):
-                v.store([vector], v.at(target_at, builder.mul(target_step, v.integer(j))), write)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-def _transposed(v, block):
-    """Return the transpose of a square of vectors: each round interleaves the upper half with the lower."""
-    half = v.lanes // 2
-    number = ir.IntType(32)
-    low, high = (
-        ir.Constant(ir.VectorType(number, v.lanes), [first + i // 2 + i % 2 * v.lanes for i in range(v.lanes)])
-        for first in (0, half)
-    )
-    for _ in range(v.lanes.bit_length() - 1):
-        pairs = zip(block[:half], block[half:], strict=True)
-        block = [v.builder.shuffle_vector(upper, lower, order) for upper, lower in pairs for order in (low, high)]
-    return block
