@@ -32,6 +32,11 @@ def dot_short(weights, matrix, step, size, sums):
 
 
 @njit
+def eight(planes, offsets, some, packed, weights, results, place, onto, relu):
+    planar_tiles.eight_columns(planes, 5, offsets, some, packed, weights, results, place, onto, relu)
+
+
+@njit
 def four(planes, offsets, some, packed, weights, results, place, onto, relu):
     planar_tiles.four_columns(planes, 5, offsets, some, packed, weights, results, place, onto, relu)
 
@@ -97,9 +102,9 @@ def test_dot_rows(call, dtype):
 @pytest.mark.parametrize("onto", [False, True])
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("call, columns", [(four, 4), (three, 3), (one, 1)])
+@pytest.mark.parametrize("call, columns", [(eight, 8), (four, 4), (three, 3), (one, 1)])
 def test_columns_of_pixels(call, columns, dtype, relu, onto):
-    rng, pixels, products, width = np.random.default_rng(0), planar_tiles.tile_vectors(columns) * lanes(dtype), 9, 7
+    rng, pixels, products, width = np.random.default_rng(0), planar_tiles.tile_vectors(columns) * lanes(dtype), 9, 11
     offsets = rng.integers(0, 50, products).astype(np.int32)
     planes = rng.standard_normal(5 + 50 + pixels).astype(dtype)
     packed = rng.standard_normal((1 + products, width)).astype(dtype)

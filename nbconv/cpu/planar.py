@@ -18,7 +18,7 @@ from .compile import helper, kernel, serial
 from .convolution import SERIAL_BELOW, Convolution, share
 from .memory import clear
 from .microkernel import CHAIN
-from .planar_tiles import four_columns, one_column, three_columns, tile_vectors
+from .planar_tiles import eight_columns, four_columns, one_column, three_columns, tile_vectors
 from .plane_blocks import join_planes, split_pixels
 from .strips import UNITS, worker_count
 from .vector import lanes
@@ -26,8 +26,8 @@ from .vector import lanes
 BAND_PIXELS = 1024
 """Pixels of a band, about: enough for full tiles, and few enough for the planes to stay in the cache."""
 
-VECTORS = tuple(tile_vectors(max(1, columns)) for columns in range(5))
-"""Vectors of pixels of a tile, by its columns: 4, 3 or 1."""
+VECTORS = tuple(tile_vectors(max(1, columns)) for columns in range(9))
+"""Vectors of pixels of a tile, by its columns: 8, 4, 3 or 1."""
 
 
 BANDS = np.dtype([(name, np.int64) for name in ("rows", "count", "line", "plane", "result_plane")])
@@ -65,13 +65,18 @@ def describe(c: Convolution, dtype) -> Planar:
     bands = -(-int(g["grid_height"]) // rows)
     bands = max(bands, min(int(g["grid_height"]), -(-UNITS // int(g["images"]))) if c.work >= SERIAL_BELOW else 1)
     rows = -(-int(g["grid_height"]) // bands)
-    plane = (rows + int(g["reach_h"]) - 1) * line + int(g["reach_w"]) + most
-    result_plane = rows * line + most
+    plane = _whole_lines((rows + int(g["reach_h"]) - 1) * line + int(g["reach_w"]) + most)
+    result_plane = _whole_lines(rows * line + most)
     band = np.array([(rows, bands, line, plane, result_plane)], BANDS)
     planes, results = int(g["depth"]) * plane, int(g["columns"]) * result_plane
     workers = 1 if c.work < SERIAL_BELOW else worker_count(numba.config.NUMBA_NUM_THREADS, planes + results, dtype)
     scratch = {"planes": Buffer((workers, planes), dtype), "plane_results": Buffer((workers, results), dtype)}
     return Planar(c.geometry, c.phases, c.taps, band, _offsets(c, line, plane), c.weights, scratch, c.work)
+
+
+def _whole_lines(elements):
+    """Fill up to whole cache lines: vectors that begin in the midst of one take twice as long."""
+    return -(-elements // 16) * 16
 
 
 def _offsets(c, line, plane):
@@ -143,14 +148,18 @@ def compute_planes(g, b, phase, group, band, offsets, planes, packed, results):
     column = 0
     while column < g.columns:
         left = g.columns - column
-        columns = 4 if left >= 4 and left != 6 else 3 if left >= 3 else 1
+        columns = 8 if left >= 8 else 4 if left >= 4 and left != 6 else 3 if left >= 3 else 1
         vectors = VECTORS[columns]
         weights = panel + column, g.lanes
         for pixel in range(0, pixels, vectors * g.lanes):
             place, start = (column * b.result_plane + pixel, b.result_plane), 0
             while start == 0 or start < phase.products:
                 some, last = (start, min(phase.products, start + CHAIN)), start + CHAIN >= phase.products
-                if columns == 4:
+                if columns == 8:
+                    eight_columns(
+                        planes, pixel, offsets, some, packed, weights, results, place, start > 0, relu and last
+                    )
+                elif columns == 4:
                     four_columns(
                         planes, pixel, offsets, some, packed, weights, results, place, start > 0, relu and last
                     )

@@ -20,7 +20,13 @@ _PAIR = types.UniTuple(types.intp, 2)
 
 def tile_vectors(columns):
     """Return how many vectors of pixels a tile of so many columns has: their sums fill the registers, but for a few."""
-    return min(MOST_VECTORS, (REGISTERS - 2 - columns) // columns)
+    return min(MOST_VECTORS, max((REGISTERS - 2 - columns) // columns, (REGISTERS - 2) // (columns + 1)))
+
+
+@intrinsic
+def eight_columns(typingctx, planes, pixel, offsets, some, packed, weights, results, place, onto, relu):
+    """Compute eight columns of results; see ``_tile``."""
+    return _tile(8, planes, offsets, packed, results)
 
 
 @intrinsic
@@ -70,12 +76,17 @@ def _tile(columns, planes, offsets, packed, results):
             k = product.index
             offset = builder.sext(v.element(offsets_at, k), INTEGER)
             row_at = v.at(packed_at, builder.mul(builder.add(k, v.integer(1)), weights[1]))
-            numbers = [v.broadcast(v.at(row_at, j))[0] for j in range(columns)]
             at = v.at(planes_at, offset)
-            for p in range(v.count):
-                seen = one.load(v.at(at, p * v.lanes))
-                for value, number in zip(values, numbers, strict=True):
-                    v.add_product([value[p]], seen, [number])
+            if v.count < columns:  # of what is multiplied, the fewer stay in registers
+                seen = v.load(at)
+                for j, value in enumerate(values):
+                    v.add_product(value, seen, v.broadcast(v.at(row_at, j)))
+            else:
+                numbers = [v.broadcast(v.at(row_at, j))[0] for j in range(columns)]
+                for p in range(v.count):
+                    seen = one.load(v.at(at, p * v.lanes))
+                    for value, number in zip(values, numbers, strict=True):
+                        v.add_product([value[p]], seen, [number])
         with builder.if_then(onto):
             for value, target in zip(values, targets, strict=True):
                 v.set(value, v.add(v.load(target), v.get(value)))
