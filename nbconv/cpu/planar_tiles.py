@@ -6,6 +6,7 @@ pixels of one channel, and each weight that applies to them goes to all lanes.
 
 from __future__ import annotations
 
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -14,6 +15,12 @@ from .vectors import INTEGER, REGISTERS, Vectors, pointers
 
 MOST_VECTORS = 12
 """Vectors of pixels of a tile at most."""
+
+SUM_ROWS = 9
+"""Rows of a tile of sums: filters of 3 x 3 taps leave none empty."""
+
+SUM_COLUMNS = (REGISTERS - 6) // 9 if REGISTERS < 32 else 2
+"""Columns of a tile of sums: each has a register for every row. With more, few filters would leave some empty."""
 
 _PAIR = types.UniTuple(types.intp, 2)
 
@@ -94,5 +101,44 @@ def _tile(columns, planes, offsets, packed, results):
         for value, target in zip(values, targets, strict=True):
             v.store(v.at_least(v.get(value), floor), target)
         return context.get_dummy_value()
+
+    return signature, generate
+
+
+@intrinsic
+def sum_pixels(typingctx, planes, offsets, first, gradients, start, plane, count, sums, slot):
+    """Add a tile of sums over ``count`` vectors of pixels to ``sums``, if all of its numbers are finite::
+
+        sums[slot + (m * SUM_COLUMNS + j) * lanes + lane] += sum over vectors p of
+            planes[offsets[first + m] + p * lanes + lane] * gradients[start + j * plane + p * lanes + lane]
+
+    Return whether they are.
+    """
+    integer = types.intp
+    signature = types.boolean(planes, offsets, integer, gradients, integer, integer, integer, sums, integer)
+
+    def generate(context, builder, signature, arguments):
+        planes_at, offsets_at, first, gradients_at, start, plane, count, sums_at, slot = pointers(
+            context, builder, signature, arguments
+        )
+        v = Vectors(context, builder, planes.dtype)
+        offsets_at, gradients_at, sums_at = v.at(offsets_at, first), v.at(gradients_at, start), v.at(sums_at, slot)
+        origins = [v.at(planes_at, builder.sext(v.element(offsets_at, m), INTEGER)) for m in range(SUM_ROWS)]
+        columns = [v.at(gradients_at, v.steps(None, plane, j)) for j in range(SUM_COLUMNS)]
+        values = [[v.variables(v.zeros()) for _ in columns] for _ in origins]
+        with cgutils.for_range(builder, count) as vector:
+            at = builder.mul(vector.index, v.integer(v.lanes))
+            numbers = [v.load(v.at(column, at)) for column in columns]
+            for origin, row in zip(origins, values, strict=True):
+                seen = v.load(v.at(origin, at))
+                for value, number in zip(row, numbers, strict=True):
+                    v.add_product(value, seen, number)
+        totals = [v.get(value)[0] for row in values for value in row]
+        are_finite = v.all_finite(totals, [v.all_lanes(1, ir.IntType(1))])
+        with builder.if_then(are_finite):
+            for k, total in enumerate(totals):
+                place = v.at(sums_at, k * v.lanes)
+                v.store(v.add(v.load(place), [total]), place)
+        return are_finite
 
     return signature, generate

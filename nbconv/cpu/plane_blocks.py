@@ -11,10 +11,14 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .vector import lanes
 from .vectors import Vectors, pointers
 
 DENSE = 1, 2, 3, 4, 8, 16
 """Numbers of channels whose pixels, where they have no gaps, are split and joined as whole vectors."""
+
+BYTES = 16
+"""Bytes that are joined together: shuffles of more would have to cross the parts of a register."""
 
 _PAIR = types.UniTuple(types.intp, 2)
 _NUMBER = ir.IntType(32)
@@ -88,6 +92,48 @@ def join_planes(typingctx, source, start, plane, size, target, place, step):
     return signature, generate
 
 
+@intrinsic
+def join_bytes(typingctx, source, start, plane, channels, target, place):
+    """Copy 16 pixels of planes of bytes, ``plane`` apart, to where pixels of ``DENSE`` channels have no gaps."""
+    integer = types.intp
+    signature = types.void(source, integer, integer, integer, target, integer)
+
+    def move(v, source_at, plane, target_at, count):
+        planes = [v.load(v.at(source_at, v.steps(None, plane, j)))[0] for j in range(count)]
+        for k, vector in enumerate(join(v, planes)):
+            v.store([vector], v.at(target_at, k * v.lanes))
+
+    return signature, _for_bytes(move)
+
+
+@intrinsic
+def split_bytes(typingctx, source, start, plane, channels, target, place):
+    """Copy 16 pixels of ``DENSE`` channels without gaps to planes of bytes, ``plane`` apart."""
+    integer = types.intp
+    signature = types.void(source, integer, integer, integer, target, integer)
+
+    def move(v, source_at, plane, target_at, count):
+        row = [v.load(v.at(source_at, k * v.lanes))[0] for k in range(count)]
+        for j, vector in enumerate(split(v, row)):
+            v.store([vector], v.at(target_at, v.steps(None, plane, j)))
+
+    return signature, _for_bytes(move)
+
+
+def _for_bytes(move):
+    """Return code that moves bytes, ``move(vectors, source, plane, target, count)``, for any number of ``DENSE``."""
+
+    def generate(context, builder, signature, arguments):
+        source_at, start, plane, channels, target_at, place = pointers(context, builder, signature, arguments)
+        v = Vectors(context, builder, signature.args[0].dtype, parts=lanes("uint8") // BYTES)
+        for count in DENSE:
+            with builder.if_then(builder.icmp_signed("==", channels, v.integer(count))):
+                move(v, v.at(source_at, start), plane, v.at(target_at, place), count)
+        return context.get_dummy_value()
+
+    return generate
+
+
 def store_first(v, vectors, pointer, count):
     """Write the first ``count`` numbers of vectors that lie side by side: under masks, only what is not whole."""
     builder = v.builder
@@ -133,23 +179,23 @@ def _transposed(v, block):
 
 def _interleaved(v, block):
     """Return vectors side by side with the numbers of the upper half and of the lower in turn."""
-    half, lanes = len(block) // 2, v.lanes
+    half, width = len(block) // 2, v.lanes
     pairs = zip(block[:half], block[half:], strict=True)
-    orders = [[first + i // 2 + i % 2 * lanes for i in range(lanes)] for first in (0, lanes // 2)]
+    orders = [[first + i // 2 + i % 2 * width for i in range(width)] for first in (0, width // 2)]
     return [_shuffle(v, upper, lower, order) for upper, lower in pairs for order in orders]
 
 
 def _pick(v, vectors, places):
     """Return a vector of the numbers at ``places`` in vectors side by side."""
-    lanes = v.lanes
+    width = v.lanes
     picked = vectors[0]
-    order = [place if place < lanes else 0 for place in places]
+    order = [place if place < width else 0 for place in places]
     for k, vector in enumerate(vectors[1:], 1):
         order = [
-            place - (k - 1) * lanes if place // lanes == k else old for place, old in zip(places, order, strict=True)
+            place - (k - 1) * width if place // width == k else old for place, old in zip(places, order, strict=True)
         ]
         picked = _shuffle(v, picked, vector, order)
-        order = list(range(lanes))
+        order = list(range(width))
     return picked
 
 
