@@ -250,6 +250,13 @@ CONV = [
     Case(Conv2d(5, 12, padding=6, groups=5), (1, 16, 18, 5)),  # sums of more taps than one chain
     Case(Conv2d(3, 3, padding=(2, 0, 1, 2)), (3, 37, 41, 20)),  # few filters: lanes are pixels
     Case(Conv2d(10, (3, 2), padding=1, groups=2, activation="relu"), (2, 40, 33, 12)),
+    Case(Conv2d(8, 3, padding=1, activation="relu", pool=MaxPool2d(2)), (3, 17, 19, 1)),  # pooled in planes
+    Case(Conv2d(8, 5, padding=2, activation="relu", pool=MaxPool2d(2)), (2, 70, 67, 1)),
+    Case(Conv2d(16, 3, padding=1, pool=MaxPool2d(2)), (2, 37, 35, 3), "nan"),
+    Case(Conv2d(8, (1, 17), bias=False, pool=MaxPool2d(2)), (2, 5, 50, 17), "special"),
+    Case(Conv2d(4, (3, 2), activation="relu", pool=MaxPool2d(3)), (2, 15, 18, 2), "ties"),
+    Case(Conv2d(2, 2, pool=MaxPool2d(2)), (2, 36, 34, 1), "ties"),
+    Case(Conv2d(1, 3, padding=1, pool=MaxPool2d(2)), (2, 17, 41, 1), "nan"),
     Case(Conv2d(24, 4, stride=(2, 3), padding=1), (3, 38, 39, 7)),
     Case(Conv2d(6, 3, dilation=9, padding=9), (2, 20, 21, 17)),  # windows reach far
     Case(Conv2d(16, 3, padding=1, padding_mode="circular"), (2, 30, 30, 16)),

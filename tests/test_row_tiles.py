@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from nbconv.cpu import few_rows, planar_tiles
+from nbconv.cpu import few_rows, planar_tiles, plane_blocks
 from nbconv.cpu.vector import lanes
 
 GUARD = -777.0
@@ -32,6 +32,11 @@ def dot_short(weights, matrix, step, size, sums):
 
 
 @njit
+def eight(planes, offsets, some, packed, weights, results, place, onto, relu):
+    planar_tiles.eight_columns(planes, 5, offsets, some, packed, weights, results, place, onto, relu)
+
+
+@njit
 def four(planes, offsets, some, packed, weights, results, place, onto, relu):
     planar_tiles.four_columns(planes, 5, offsets, some, packed, weights, results, place, onto, relu)
 
@@ -47,8 +52,13 @@ def one(planes, offsets, some, packed, weights, results, place, onto, relu):
 
 
 @njit
-def transpose(source, step, size, target, target_step):
-    planar_tiles.transpose_block(source, 1, step, size, target, 2, target_step)
+def split(source, step, size, target, plane):
+    plane_blocks.split_pixels(source, 1, step, size, target, 2, plane)
+
+
+@njit
+def join(source, plane, size, target, step):
+    plane_blocks.join_planes(source, 1, plane, size, target, 2, step)
 
 
 @pytest.mark.parametrize("onto", [False, True])
@@ -92,9 +102,9 @@ def test_dot_rows(call, dtype):
 @pytest.mark.parametrize("onto", [False, True])
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("call, columns", [(four, 4), (three, 3), (one, 1)])
+@pytest.mark.parametrize("call, columns", [(eight, 8), (four, 4), (three, 3), (one, 1)])
 def test_columns_of_pixels(call, columns, dtype, relu, onto):
-    rng, pixels, products, width = np.random.default_rng(0), planar_tiles.tile_vectors(columns) * lanes(dtype), 9, 7
+    rng, pixels, products, width = np.random.default_rng(0), planar_tiles.tile_vectors(columns) * lanes(dtype), 9, 11
     offsets = rng.integers(0, 50, products).astype(np.int32)
     planes = rng.standard_normal(5 + 50 + pixels).astype(dtype)
     packed = rng.standard_normal((1 + products, width)).astype(dtype)
@@ -114,21 +124,27 @@ def test_columns_of_pixels(call, columns, dtype, relu, onto):
     np.testing.assert_array_equal(results == GUARD, want == GUARD)
 
 
+@pytest.mark.parametrize("gap", [0, 1])
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_transpose_of_every_size(dtype):
+def test_pixels_to_planes_and_back(dtype, gap):
+    """Every size; in the image, what lies between pixels and around them is neither read nor written."""
     most = lanes(dtype)
-    for rows in range(1, most + 1):
-        for columns in range(1, most + 1):
-            block = np.arange(rows * columns, dtype=dtype).reshape(rows, columns)
-            source = np.full((rows, columns + 1), np.nan, dtype)
-            source[:, :-1] = block
-            target, want = (np.full(2 + columns * (rows + 2), GUARD, dtype) for _ in range(2))
-            want[2:].reshape(columns, rows + 2)[:, :rows] = block.T
-            transpose(
-                np.concatenate([[np.nan], source.reshape(-1)]).astype(dtype),
-                columns + 1,
-                (rows, columns),
-                target,
-                rows + 2,
+    for pixels in range(1, most + 1):
+        for channels in range(1, most + 1):
+            step, plane = channels + gap, most + 3
+            image = np.full((pixels, step), np.nan, dtype)
+            image[:, :channels] = np.arange(1, pixels * channels + 1).reshape(pixels, channels)
+            planes, want = (np.full(2 + channels * plane, GUARD, dtype) for _ in range(2))
+            by_plane = want[2:].reshape(channels, plane)
+            by_plane[:, :most], by_plane[:, :pixels] = 0, image[:, :channels].T
+            flat = np.concatenate([[np.nan], image.reshape(-1)[: pixels * step - gap]]).astype(dtype)
+            split(flat, step, (pixels, channels), planes, plane)
+            np.testing.assert_array_equal(planes, want)
+            by_plane[:, pixels:most] = np.nan
+            back = np.full(2 + pixels * step + most, GUARD, dtype)
+            join(want[1:], plane, (pixels, channels), back, step)
+            np.testing.assert_array_equal(
+                back[2 : 2 + pixels * step].reshape(pixels, step)[:, :channels], by_plane.T[:pixels]
             )
-            np.testing.assert_array_equal(target, want)
+            back[2 : 2 + pixels * step].reshape(pixels, step)[:, :channels] = GUARD
+            assert (back == GUARD).all()

@@ -2,7 +2,7 @@
 
 Work is cut into bands of rows of an image. A unit copies what its band sees into planes, one for each channel, with the
 border; in a plane, windows that are neighbours lie side by side, also across the end of a line: what is computed there
-is not used. Results are planes too, until they are written to the image.
+is not used. Results are planes too, until they are pooled, if a pool is fused, and written to the image.
 """
 
 from __future__ import annotations
@@ -14,23 +14,31 @@ import numpy as np
 from numba import prange
 
 from ..ops.base import Buffer
+from . import plane_pool
 from .compile import helper, kernel, serial
 from .convolution import SERIAL_BELOW, Convolution, share
+from .fused_pool import grid_rows, rows_to_pool
 from .memory import clear
 from .microkernel import CHAIN
-from .planar_tiles import four_columns, one_column, three_columns, tile_vectors, transpose_block
+from .planar_tiles import eight_columns, four_columns, one_column, three_columns, tile_vectors
+from .plane_blocks import BYTES, DENSE, join_bytes, join_planes, split_pixels
+from .plane_pool import pool_pixels
 from .strips import UNITS, worker_count
 from .vector import lanes
+from .vectors import REGISTERS
 
 BAND_PIXELS = 1024
 """Pixels of a band, about: enough for full tiles, and few enough for the planes to stay in the cache."""
 
-VECTORS = tuple(tile_vectors(max(1, columns)) for columns in range(5))
-"""Vectors of pixels of a tile, by its columns: 4, 3 or 1."""
+VECTORS = tuple(tile_vectors(max(1, columns)) for columns in range(9))
+"""Vectors of pixels of a tile, by its columns: 8, 4, 3 or 1."""
 
 
-BANDS = np.dtype([(name, np.int64) for name in ("rows", "count", "line", "plane", "result_plane")])
-"""Rows of a band, bands of an image, and elements of a line and of planes."""
+MANY_REGISTERS = REGISTERS >= 32
+"""Whether a tile of eight columns has some vectors of pixels."""
+
+BANDS = np.dtype([(name, np.int64) for name in ("count", "line", "plane", "result_plane", "pooled_plane")])
+"""Bands of an image, and elements of a line and of planes."""
 
 
 class Planar(NamedTuple):
@@ -38,6 +46,7 @@ class Planar(NamedTuple):
 
     geometry: np.ndarray
     phases: np.ndarray
+    pool: np.ndarray
     taps: np.ndarray
     bands: np.ndarray
     offsets: np.ndarray
@@ -49,28 +58,78 @@ class Planar(NamedTuple):
 def serves(c: Convolution) -> bool:
     """Tell whether this kernel can compute a convolution, and faster: at most half of a vector of columns in a group.
 
-    Windows must be one pixel apart, the border zeros, and no pool behind it. To see one pixel is not worth the copy.
+    Windows must be one pixel apart, the border zeros, and a pool behind it one of ``plane_pool.py``: to pool in planes
+    saves so much that a vector of columns may be full. To see one pixel is not worth the copy.
     """
     g = c.geometry[0]
-    dense = g["step_h"] == g["step_w"] == 1 and not g["circular"] and not c.pool[0]["fused"]
-    return bool(dense and not g["depthwise"] and 2 * g["columns"] <= g["lanes"] and c.phases["taps"].max() > 1)
+    most = g["lanes"] if c.pool[0]["fused"] else g["lanes"] // 2
+    dense = g["step_h"] == g["step_w"] == 1 and not g["circular"] and not g["depthwise"]
+    return bool(dense and _pools(c) and g["columns"] <= most and c.phases["taps"].max() > 1)
+
+
+def _pools(c):
+    """Tell whether this kernel can compute the pool, if there is one."""
+    return not c.pool[0]["fused"] or pools_planes(c.geometry, c.pool)
+
+
+def pools_planes(geometry, pool) -> bool:
+    """Tell whether results can be pooled in planes, or their gradient returned to them."""
+    g = geometry[0]
+    return bool(g["groups"] == 1 and g["columns"] in DENSE and plane_pool.serves(pool, int(g["lanes"])))
 
 
 def describe(c: Convolution, dtype) -> Planar:
     """Return the same convolution for this kernel."""
     g, most = c.geometry[0], max(VECTORS) * lanes(dtype)
-    line = int((g["grid_width"] - 1) * g["step_w"] + g["reach_w"])
-    rows = max(1, min(int(g["grid_height"]), BAND_PIXELS // line))
-    bands = -(-int(g["grid_height"]) // rows)
-    bands = max(bands, min(int(g["grid_height"]), -(-UNITS // int(g["images"]))) if c.work >= SERIAL_BELOW else 1)
-    rows = -(-int(g["grid_height"]) // bands)
-    plane = (rows + int(g["reach_h"]) - 1) * line + int(g["reach_w"]) + most
-    result_plane = rows * line + most
-    band = np.array([(rows, bands, line, plane, result_plane)], BANDS)
-    planes, results = int(g["depth"]) * plane, int(g["columns"]) * result_plane
-    workers = 1 if c.work < SERIAL_BELOW else worker_count(numba.config.NUMBA_NUM_THREADS, planes + results, dtype)
-    scratch = {"planes": Buffer((workers, planes), dtype), "plane_results": Buffer((workers, results), dtype)}
-    return Planar(c.geometry, c.phases, c.taps, band, _offsets(c, line, plane), c.weights, scratch, c.work)
+    count, rows, line, points = cut_bands(c.geometry, c.pool, c.work)
+    planes = (
+        whole_lines(points + (int(g["reach_h"]) - 1) * line + int(g["reach_w"]) + most),
+        whole_lines(points + most),
+        pooled_plane(c.pool, rows, dtype),
+    )
+    columns = int(g["columns"])
+    sizes = [count * plane for count, plane in zip((int(g["depth"]), columns, columns), planes, strict=True)]
+    workers = 1 if c.work < SERIAL_BELOW else worker_count(numba.config.NUMBA_NUM_THREADS, sum(sizes), dtype)
+    scratch = {
+        "planes": Buffer((workers, sizes[0]), dtype),
+        "plane_results": Buffer((workers, sizes[1]), dtype),
+        "pooled": Buffer((workers, max(1, sizes[2])), dtype),
+        "plane_winners": Buffer((workers, max(1, sizes[2])), "uint8"),
+    }
+    offsets = _offsets(c, line, planes[0])
+    return Planar(
+        c.geometry,
+        c.phases,
+        c.pool,
+        c.taps,
+        np.array([(count, line, *planes)], BANDS),
+        offsets,
+        c.weights,
+        scratch,
+        c.work,
+    )
+
+
+def cut_bands(geometry, pool, work):
+    """Return bands of an image, rows of the result and pixels of a line, and windows of a band with its border."""
+    g = geometry[0]
+    line, height = int((g["grid_width"] - 1) * g["step_w"] + g["reach_w"]), int(g["result_height"])
+    rows = max(1, min(height, BAND_PIXELS // int(grid_rows(pool, 1) * line)))
+    bands = -(-height // rows)
+    bands = max(bands, min(height, -(-UNITS // int(g["images"]))) if work >= SERIAL_BELOW else 1)
+    rows = -(-height // bands)
+    return bands, rows, line, int(grid_rows(pool, rows)) * line
+
+
+def pooled_plane(pool, rows, dtype):
+    """Return the elements of a plane of so many rows of windows of a pool; none where there is no pool."""
+    p = pool[0]
+    return whole_lines(rows * int(p["width"]) + max(BYTES, lanes(dtype))) if p["fused"] else 0
+
+
+def whole_lines(elements):
+    """Fill up to whole cache lines: vectors that begin in the midst of one take twice as long."""
+    return -(-elements // 16) * 16
 
 
 def _offsets(c, line, plane):
@@ -82,10 +141,12 @@ def _offsets(c, line, plane):
 
 
 def bind(p: Planar, source, packed, out, argmax, scratch):
-    """Return the call that computes ``out`` from ``source`` and packed weights; ``argmax`` is not in use."""
+    """Return the call that computes ``out`` (and ``argmax``) from ``source`` and packed weights."""
     call = serial(convolve_planes) if p.work < SERIAL_BELOW else convolve_planes
-    operands = p.geometry, p.phases, p.bands, p.offsets, source.reshape(-1), packed, out.reshape(-1)
-    buffers = scratch["planes"], scratch["plane_results"]
+    argmax = np.empty(0, np.uint8) if argmax is None else argmax
+    records = p.geometry, p.phases, p.pool, p.bands, p.offsets
+    operands = *records, source.reshape(-1), packed, out.reshape(-1), argmax.reshape(-1)
+    buffers = [scratch[name] for name in ("planes", "plane_results", "pooled", "plane_winners")]
 
     def run():
         call(*operands, *buffers)
@@ -94,40 +155,54 @@ def bind(p: Planar, source, packed, out, argmax, scratch):
 
 
 @kernel
-def convolve_planes(geometry, phases, bands, offsets, source, packed, out, planes, results):
+def convolve_planes(
+    geometry, phases, pool, bands, offsets, source, packed, out, argmax, planes, results, pooled, winners
+):
     """Compute all bands of all images; each worker has its own planes, of which the border at the sides stays zero."""
     workers = len(planes)
     for worker in prange(workers):
-        g, b = geometry[0], bands[0]
+        g, b, p = geometry[0], bands[0], pool[0]
         clear(planes[worker], 0, planes.shape[1])
         units = g.images * b.count
         for unit in range(worker * units // workers, (worker + 1) * units // workers):
-            n, band = unit // b.count, share(unit % b.count, b.count, g.grid_height)
+            n, rows = unit // b.count, share(unit % b.count, b.count, g.result_height)
+            band = rows_to_pool(p, rows)
             for group in range(g.groups):
                 fill_planes(g, b, source, n, band, group, planes[worker])
                 for phase in phases:
                     compute_planes(g, b, phase, group, band, offsets, planes[worker], packed, results[worker])
-                    write_results(g, b, phase, n, group, band, results[worker], out)
+                    if not p.fused:
+                        write_results(g, b, phase, n, group, band, results[worker], out)
+            if p.fused:
+                pool_results(g, b, p, n, rows, results[worker], pooled[worker], winners[worker], out, argmax)
 
 
 @helper
 def fill_planes(g, b, source, n, band, group, planes):
     """Copy what a band sees of an image, channel by channel."""
-    first = min(max(0, g.pad_left), b.line)
-    end = max(first, min(b.line, g.width + g.pad_left))
-    for line in range(band[0], band[1] + g.reach_h - 1):
-        h, at = line - g.pad_top, (line - band[0]) * b.line
-        start = ((n * g.height + h) * g.width + first - g.pad_left) * g.channels + group * g.depth
-        for k in range(0, g.depth, g.lanes):
-            depth = min(g.lanes, g.depth - k)
-            if 0 <= h < g.height:
-                for w in range(first, end, g.lanes):
-                    size = min(g.lanes, end - w), depth
-                    pixel, place = start + (w - first) * g.channels + k, k * b.plane + at + w
-                    transpose_block(source, pixel, g.channels, size, planes, place, b.plane)
-            else:
-                for c in range(k, k + depth):
-                    clear(planes, c * b.plane + at, b.line)
+    line, plane, channels, lanes, height, width = b.line, b.plane, g.channels, g.lanes, g.height, g.width
+    depth, pad_top = g.depth, g.pad_top
+    first = min(max(0, g.pad_left), line)
+    end = max(first, min(line, width + g.pad_left))
+    start = (n * height * width + first - g.pad_left) * channels + group * depth
+    for row in range(band[1] - band[0] + g.reach_h - 1):
+        h, at = band[0] + row - pad_top, row * line
+        if 0 <= h < height:
+            split_line(
+                source, start + h * width * channels, channels, end - first, depth, lanes, planes, at + first, plane
+            )
+        else:
+            for c in range(depth):
+                clear(planes, c * plane + at, line)
+
+
+@helper
+def split_line(source, start, step, width, depth, lanes, planes, place, plane):
+    """Copy a line of pixels, ``step`` elements apart, to planes; zeros follow up to whole vectors."""
+    for k in range(0, depth, lanes):
+        for w in range(0, width, lanes):
+            size = min(lanes, width - w), min(lanes, depth - k)
+            split_pixels(source, start + w * step + k, step, size, planes, place + k * plane + w, plane)
 
 
 @helper
@@ -139,26 +214,26 @@ def compute_planes(g, b, phase, group, band, offsets, planes, packed, results):
         g.relu != 0,
         (band[1] - band[0]) * b.line,
     )
+    plane, lanes, products, count = b.result_plane, g.lanes, phase.products, g.columns
     column = 0
-    while column < g.columns:
-        left = g.columns - column
-        columns = 4 if left >= 4 and left != 6 else 3 if left >= 3 else 1
-        vectors = VECTORS[columns]
-        weights = panel + column, g.lanes
-        for pixel in range(0, pixels, vectors * g.lanes):
-            place, start = (column * b.result_plane + pixel, b.result_plane), 0
-            while start == 0 or start < phase.products:
-                some, last = (start, min(phase.products, start + CHAIN)), start + CHAIN >= phase.products
-                if columns == 4:
-                    four_columns(
-                        planes, pixel, offsets, some, packed, weights, results, place, start > 0, relu and last
-                    )
+    while column < count:
+        left = count - column
+        columns = 8 if MANY_REGISTERS and left >= 8 else 4 if left >= 4 and left != 6 else 3 if left >= 3 else 1
+        size = VECTORS[columns] * lanes
+        weights = panel + column, lanes
+        for pixel in range(0, pixels, size):
+            place, start = (column * plane + pixel, plane), 0
+            while start == 0 or start < products:
+                some, onto = (start, min(products, start + CHAIN)), start > 0
+                gate = relu and start + CHAIN >= products
+                if columns == 8:
+                    eight_columns(planes, pixel, offsets, some, packed, weights, results, place, onto, gate)
+                elif columns == 4:
+                    four_columns(planes, pixel, offsets, some, packed, weights, results, place, onto, gate)
                 elif columns == 3:
-                    three_columns(
-                        planes, pixel, offsets, some, packed, weights, results, place, start > 0, relu and last
-                    )
+                    three_columns(planes, pixel, offsets, some, packed, weights, results, place, onto, gate)
                 else:
-                    one_column(planes, pixel, offsets, some, packed, weights, results, place, start > 0, relu and last)
+                    one_column(planes, pixel, offsets, some, packed, weights, results, place, onto, gate)
                 start += CHAIN
         column += columns
 
@@ -166,8 +241,40 @@ def compute_planes(g, b, phase, group, band, offsets, planes, packed, results):
 @helper
 def write_results(g, b, phase, n, group, band, results, out):
     """Write the results of windows to their places in the image."""
+    line, plane, lanes, columns, step, end = (
+        b.line,
+        b.result_plane,
+        g.lanes,
+        g.columns,
+        phase.out_pixel,
+        phase.end_column,
+    )
+    first, row_step = phase.first_column, phase.out_row
+    image = phase.out_start + n * phase.out_image + group * columns
     for i in range(max(band[0], phase.first_row), min(band[1], phase.end_row)):
-        start = phase.out_start + n * phase.out_image + i * phase.out_row + group * g.columns
-        for j in range(phase.first_column, phase.end_column, g.lanes):
-            size, pixel = (g.columns, min(g.lanes, phase.end_column - j)), (i - band[0]) * b.line + j
-            transpose_block(results, pixel, b.result_plane, size, out, start + j * phase.out_pixel, phase.out_pixel)
+        start, pixel = image + i * row_step, (i - band[0]) * line
+        for j in range(first, end, lanes):
+            size = min(lanes, end - j), columns
+            join_planes(results, pixel + j, plane, size, out, start + j * step, step)
+
+
+@helper
+def pool_results(g, b, p, n, rows, results, pooled, winners, out, argmax):
+    """Pool the results of a band, in planes without gaps, and write these to the image."""
+    line, plane, lanes, columns, step, width = p.step_h * b.line, b.result_plane, g.lanes, g.columns, p.step_w, p.width
+    windows, pooled_plane, next_line = (rows[1] - rows[0]) * width, b.pooled_plane, b.line
+    for column in range(columns):
+        for i in range(rows[1] - rows[0]):
+            start, place = column * plane + i * line, column * pooled_plane + i * width
+            for j in range(0, width, lanes):
+                pool_pixels(results, start + j * step, next_line, step, pooled, winners, place + j)
+    start = (n * p.height + rows[0]) * width * columns
+    for j in range(0, windows, lanes):
+        size = min(lanes, windows - j), columns
+        join_planes(pooled, j, pooled_plane, size, out, start + j * columns, columns)
+    whole = windows // BYTES * BYTES
+    for j in range(0, whole, BYTES):
+        join_bytes(winners, j, pooled_plane, columns, argmax, start + j * columns)
+    for j in range(whole, windows):
+        for column in range(columns):
+            argmax[start + j * columns + column] = winners[column * pooled_plane + j]

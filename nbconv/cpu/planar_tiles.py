@@ -1,8 +1,7 @@
 """Register tiles for few columns of results, written as LLVM IR: lanes run over pixels, in planes of one channel each.
 
 Where results have too few channels to fill a vector, vectors of pixels do: a step loads some vectors of neighbouring
-pixels of one channel, and each weight that applies to them goes to all lanes. Between images, where the channels of a
-pixel lie together, and planes stand transposes of blocks.
+pixels of one channel, and each weight that applies to them goes to all lanes.
 """
 
 from __future__ import annotations
@@ -17,12 +16,24 @@ from .vectors import INTEGER, REGISTERS, Vectors, pointers
 MOST_VECTORS = 12
 """Vectors of pixels of a tile at most."""
 
+SUM_ROWS = 9
+"""Rows of a tile of sums: filters of 3 x 3 taps leave none empty."""
+
+SUM_COLUMNS = (REGISTERS - 6) // 9 if REGISTERS < 32 else 2
+"""Columns of a tile of sums: each has a register for every row. With more, few filters would leave some empty."""
+
 _PAIR = types.UniTuple(types.intp, 2)
 
 
 def tile_vectors(columns):
     """Return how many vectors of pixels a tile of so many columns has: their sums fill the registers, but for a few."""
-    return min(MOST_VECTORS, (REGISTERS - 2 - columns) // columns)
+    return min(MOST_VECTORS, max((REGISTERS - 2 - columns) // columns, (REGISTERS - 2) // (columns + 1)))
+
+
+@intrinsic
+def eight_columns(typingctx, planes, pixel, offsets, some, packed, weights, results, place, onto, relu):
+    """Compute eight columns of results; see ``_tile``."""
+    return _tile(8, planes, offsets, packed, results)
 
 
 @intrinsic
@@ -72,12 +83,17 @@ def _tile(columns, planes, offsets, packed, results):
             k = product.index
             offset = builder.sext(v.element(offsets_at, k), INTEGER)
             row_at = v.at(packed_at, builder.mul(builder.add(k, v.integer(1)), weights[1]))
-            numbers = [v.broadcast(v.at(row_at, j))[0] for j in range(columns)]
             at = v.at(planes_at, offset)
-            for p in range(v.count):
-                seen = one.load(v.at(at, p * v.lanes))
-                for value, number in zip(values, numbers, strict=True):
-                    v.add_product([value[p]], seen, [number])
+            if v.count < columns:  # of what is multiplied, the fewer stay in registers
+                seen = v.load(at)
+                for j, value in enumerate(values):
+                    v.add_product(value, seen, v.broadcast(v.at(row_at, j)))
+            else:
+                numbers = [v.broadcast(v.at(row_at, j))[0] for j in range(columns)]
+                for p in range(v.count):
+                    seen = one.load(v.at(at, p * v.lanes))
+                    for value, number in zip(values, numbers, strict=True):
+                        v.add_product([value[p]], seen, [number])
         with builder.if_then(onto):
             for value, target in zip(values, targets, strict=True):
                 v.set(value, v.add(v.load(target), v.get(value)))
@@ -90,41 +106,39 @@ def _tile(columns, planes, offsets, packed, results):
 
 
 @intrinsic
-def transpose_block(typingctx, source, start, step, size, target, place, target_step):
-    """Copy a block of size[0] rows and size[1] columns, each at most a vector, as its transpose.
+def sum_pixels(typingctx, planes, offsets, first, gradients, start, plane, count, sums, slot):
+    """Add a tile of sums over ``count`` vectors of pixels to ``sums``, if all of its numbers are finite::
 
-    Rows of the source lie ``step`` elements apart, those of the target ``target_step``.
+        sums[slot + (m * SUM_COLUMNS + j) * lanes + lane] += sum over vectors p of
+            planes[offsets[first + m] + p * lanes + lane] * gradients[start + j * plane + p * lanes + lane]
+
+    Return whether they are.
     """
     integer = types.intp
-    signature = types.void(source, integer, integer, _PAIR, target, integer, integer)
+    signature = types.boolean(planes, offsets, integer, gradients, integer, integer, integer, sums, integer)
 
     def generate(context, builder, signature, arguments):
-        source_at, start, step, size, target_at, place, target_step = pointers(context, builder, signature, arguments)
-        rows, columns = cgutils.unpack_tuple(builder, size)
-        v = Vectors(context, builder, source.dtype)
-        source_at, target_at = v.at(source_at, start), v.at(target_at, place)
-        block = []
-        read, write = v.masks(columns), v.masks(rows)
-        for i in range(v.lanes):
-            row = builder.select(builder.icmp_signed("<", v.integer(i), rows), v.integer(i), v.integer(0))
-            block += v.load(v.at(source_at, builder.mul(row, step)), read)
-        for j, vector in enumerate(_transposed(v, block)):
-            with builder.if_then(builder.icmp_signed("<", v.integer(j), columns)):
-                v.store([vector], v.at(target_at, builder.mul(target_step, v.integer(j))), write)
-        return context.get_dummy_value()
+        planes_at, offsets_at, first, gradients_at, start, plane, count, sums_at, slot = pointers(
+            context, builder, signature, arguments
+        )
+        v = Vectors(context, builder, planes.dtype)
+        offsets_at, gradients_at, sums_at = v.at(offsets_at, first), v.at(gradients_at, start), v.at(sums_at, slot)
+        origins = [v.at(planes_at, builder.sext(v.element(offsets_at, m), INTEGER)) for m in range(SUM_ROWS)]
+        columns = [v.at(gradients_at, v.steps(None, plane, j)) for j in range(SUM_COLUMNS)]
+        values = [[v.variables(v.zeros()) for _ in columns] for _ in origins]
+        with cgutils.for_range(builder, count) as vector:
+            at = builder.mul(vector.index, v.integer(v.lanes))
+            numbers = [v.load(v.at(column, at)) for column in columns]
+            for origin, row in zip(origins, values, strict=True):
+                seen = v.load(v.at(origin, at))
+                for value, number in zip(row, numbers, strict=True):
+                    v.add_product(value, seen, number)
+        totals = [v.get(value)[0] for row in values for value in row]
+        are_finite = v.all_finite(totals, [v.all_lanes(1, ir.IntType(1))])
+        with builder.if_then(are_finite):
+            for k, total in enumerate(totals):
+                place = v.at(sums_at, k * v.lanes)
+                v.store(v.add(v.load(place), [total]), place)
+        return are_finite
 
     return signature, generate
-
-
-def _transposed(v, block):
-    """Return the transpose of a square of vectors: each round interleaves the upper half with the lower."""
-    half = v.lanes // 2
-    number = ir.IntType(32)
-    low, high = (
-        ir.Constant(ir.VectorType(number, v.lanes), [first + i // 2 + i % 2 * v.lanes for i in range(v.lanes)])
-        for first in (0, half)
-    )
-    for _ in range(v.lanes.bit_length() - 1):
-        pairs = zip(block[:half], block[half:], strict=True)
-        block = [v.builder.shuffle_vector(upper, lower, order) for upper, lower in pairs for order in (low, high)]
-    return block

@@ -82,8 +82,8 @@ def find_normalized_winner(
             def raw(offset):
                 return v.load(v.at(x_at, offset), masks)
 
-            def keep(offset, wins):
-                v.set(kept, v.choose(wins, raw(offset), v.get(kept)))
+            def keep(offset, is_best):
+                v.set(kept, v.choose(is_best, raw(offset), v.get(kept)))
 
             best, winner = _first_largest(v, (start, *window), normalized, keep)
             v.store(v.get(best), v.at(out_at, place), masks)
@@ -104,16 +104,20 @@ def _first_largest(v, window, read, on_win=None):
 
     def visit(offset, position, is_first):
         (value,), (now,) = read(offset), v.get(best)
-        either_is_nan_or_larger = builder.fcmp_unordered(">", value, now)
-        wins = builder.and_(either_is_nan_or_larger, builder.fcmp_ordered("ord", now, now))
-        wins = builder.or_(wins, v.all_lanes(is_first, ir.IntType(1)))
-        builder.store(builder.select(wins, v.all_lanes(position, _POSITION), builder.load(winner)), winner)
-        v.set(best, [builder.select(wins, value, now)])
+        is_best = builder.or_(wins(builder, value, now), v.all_lanes(is_first, ir.IntType(1)))
+        builder.store(builder.select(is_best, v.all_lanes(position, _POSITION), builder.load(winner)), winner)
+        v.set(best, [builder.select(is_best, value, now)])
         if on_win:
-            on_win(offset, wins)
+            on_win(offset, is_best)
 
     _visit_taps(builder, window, visit)
     return best, winner
+
+
+def wins(builder, value, best):
+    """Return where a vector of values wins over the best before it: the larger, or the first NaN."""
+    is_larger_or_nan = builder.fcmp_unordered(">", value, best)
+    return builder.and_(is_larger_or_nan, builder.fcmp_ordered("ord", best, best))
 
 
 @intrinsic

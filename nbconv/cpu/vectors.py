@@ -75,8 +75,9 @@ class Vectors:
 
     def masks(self, columns):
         """Return which lanes of a row lie before ``columns``."""
-        numbers = ir.VectorType(INTEGER, self.lanes)
-        limit = self.all_lanes(columns, INTEGER)
+        integer = INTEGER if isinstance(self.type.element, ir.DoubleType) else ir.IntType(32)
+        numbers = ir.VectorType(integer, self.lanes)
+        limit = self.all_lanes(columns if integer == INTEGER else self.builder.trunc(columns, integer), integer)
         starts = range(0, self.columns, self.lanes)
         return [
             self.builder.icmp_signed("<", ir.Constant(numbers, list(range(start, start + self.lanes))), limit)
