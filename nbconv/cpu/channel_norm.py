@@ -15,14 +15,9 @@ from numba import prange, uint64
 
 from ..ops.base import Buffer
 from .channel_lines import (
-    add_products,
     block_columns,
-    fold_line,
-    gradient_rows,
     line_width,
     map_stretches,
-    stretch,
-    stretch_count,
 )
 from .chunks import build, flat
 from .compile import helper, kernel, sequential
@@ -33,7 +28,9 @@ from .norm import (
     or_constant,
     piece_size,
     repeat_pixel,
+    spread_piece,
     sum_buffer,
+    sum_gradient_piece,
     sum_gradients,
     sum_moments,
     sum_piece,
@@ -115,12 +112,10 @@ def _spread(
         _clear(parameter_sums[chunk])
         for n in range(chunk * share, min(samples, (chunk + 1) * share)):
             _take_centres(mean[n], channels, maps[0])
-            _sum_sample(dy, x, n * size, size, block, maps[0], totals, products)
-            fold_line(totals, channels)
-            fold_line(products, channels)
+            sum_gradient_piece(dy, x, x, False, n * size, size, block, channels, maps[0], totals, products)
             _backward_map(totals, products, mean[n], inv_std[n], size // channels, weight, parameter_sums[chunk], maps)
             if is_wanted:
-                _spread_sample(dy, x, n * size, size, block, maps, dx)
+                spread_piece(dy, x, x, False, True, n * size, size, block, maps, dx)
 
 
 @helper
@@ -136,28 +131,6 @@ def _take_centres(mean, channels, centre):
         for c in range(g * size, (g + uint64(1)) * size):
             centre[c] = mean[g]
     repeat_pixel((centre,), channels)
-
-
-@helper
-def _sum_sample(dy, x, start, size, block, centre, totals, products):
-    width = centre.size
-    for c in range(width):
-        totals[c], products[c] = 0, 0
-    for i in range(stretch_count(size, width)):
-        first, rows, end = stretch(i, size, width)
-        for at in range(0, end, block):
-            place = start + first + at
-            add_products(dy, x, x, False, place, width, rows, min(block, end - at), centre, at, totals, products)
-
-
-@helper
-def _spread_sample(dy, x, start, size, block, maps, dx):
-    width = maps[0].size
-    for i in range(stretch_count(size, width)):
-        first, rows, end = stretch(i, size, width)
-        for at in range(0, end, block):
-            place = start + first + at
-            gradient_rows(dy, x, x, False, True, place, width, rows, min(block, end - at), maps, at, dx)
 
 
 @helper

@@ -30,6 +30,7 @@ from .geometry import Channels
 from .im2col import Folded, Unrolled, UnrolledGradient
 from .packing import bind_prepare, bind_turn
 from .planar import Planar
+from .records import windows_record
 from .unpool import bind_unpool
 from .winograd import Winograd
 from .winograd_gradient import WinogradGradient
@@ -162,7 +163,7 @@ def bind_input_gradient(description, op, dy, weight, bias, dx, scratch, *, relu=
     turn = bind_turned(description, op, weight, bias, scratch)
     fast = in_order([turn, bind_kernel(description, dy, weight, bias, dx, None, scratch, transposed=True)])
     pads = (0, 0, 0, 0) if op.padding_mode == "circular" else op.pads(dx.shape)
-    windows = plain.windows_record(op, dx.shape, dy.shape, pads)
+    windows = windows_record(op, dx.shape, dy.shape, pads)
     return plain.if_finite(weight, fast, plain.bind_input_gradient(windows, dy, weight, bias, relu, dx))
 
 

@@ -20,7 +20,7 @@ from .chunks import build
 from .compile import helper, kernel
 from .convolution import Convolution
 from .geometry import Axis, Channels, each_pixel
-from .plain import windows_record
+from .records import windows_record
 from .weight_gradient import WeightGradient
 
 

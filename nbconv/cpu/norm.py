@@ -89,17 +89,24 @@ def sum_gradients(dy, x, out, relu, piece, block, mean, centre, sums):
     for c in range(centre.size):
         centre[c] = mean[c % channels]
     for p in prange(len(sums)):
-        width, start = sums.shape[2], p * piece
-        size, totals, products = min(piece, x.size - start), sums[p, 0], sums[p, 1]
-        for c in range(width):
-            totals[c], products[c] = 0, 0
-        for i in range(stretch_count(size, width)):
-            first, rows, end = stretch(i, size, width)
-            for at in range(0, end, block):
-                columns, place = min(block, end - at), start + first + at
-                add_products(dy, x, out, relu, place, width, rows, columns, centre, at, totals, products)
-        fold_line(totals, channels)
-        fold_line(products, channels)
+        start = p * piece
+        size = min(piece, x.size - start)
+        sum_gradient_piece(dy, x, out, relu, start, size, block, channels, centre, sums[p, 0], sums[p, 1])
+
+
+@helper
+def sum_gradient_piece(dy, x, out, relu, start, size, block, channels, centre, totals, products):
+    """The sums over ``size`` numbers from ``start``, where a pixel begins."""
+    width = centre.size
+    for c in range(width):
+        totals[c], products[c] = 0, 0
+    for i in range(stretch_count(size, width)):
+        first, rows, end = stretch(i, size, width)
+        for at in range(0, end, block):
+            columns, place = min(block, end - at), start + first + at
+            add_products(dy, x, out, relu, place, width, rows, columns, centre, at, totals, products)
+    fold_line(totals, channels)
+    fold_line(products, channels)
 
 
 @kernel
@@ -133,13 +140,19 @@ def _normalize_and_pool(x, pool, images, lanes, maps, relu, out, argmax, winners
 @kernel
 def input_gradient(dy, x, out, relu, follows_x, piece, block, maps, dx):
     for p in prange((dx.size + piece - 1) // piece):
-        width, start = maps[0].size, p * piece
-        size = min(piece, dx.size - start)
-        for i in range(stretch_count(size, width)):
-            first, rows, end = stretch(i, size, width)
-            for at in range(0, end, block):
-                columns, place = min(block, end - at), start + first + at
-                gradient_rows(dy, x, out, relu, follows_x, place, width, rows, columns, maps, at, dx)
+        start = p * piece
+        spread_piece(dy, x, out, relu, follows_x, start, min(piece, dx.size - start), block, maps, dx)
+
+
+@helper
+def spread_piece(dy, x, out, relu, follows_x, start, size, block, maps, dx):
+    """The input gradient of ``size`` numbers from ``start``, where a pixel begins."""
+    width = maps[0].size
+    for i in range(stretch_count(size, width)):
+        first, rows, end = stretch(i, size, width)
+        for at in range(0, end, block):
+            columns, place = min(block, end - at), start + first + at
+            gradient_rows(dy, x, out, relu, follows_x, place, width, rows, columns, maps, at, dx)
 
 
 @helper

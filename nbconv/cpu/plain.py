@@ -11,13 +11,7 @@ import numpy as np
 from numba import prange
 
 from .compile import helper, kernel, sequential
-from .records import WINDOWS, one
-
-
-def windows_record(op, x_shape, y_shape, pads):
-    """Return the record of windows over x (N, H, W, C) that make y, with a border (top, bottom, left, right)."""
-    values = (*x_shape[1:], op.groups, *y_shape[1:3], *op.kernel_size, *op.stride, pads[0], pads[2])
-    return one(WINDOWS, zip(WINDOWS.names, (*values, *op.dilation, op.padding_mode == "circular"), strict=True))
+from .records import windows_record
 
 
 def if_finite(values, call, otherwise):

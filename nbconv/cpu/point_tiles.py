@@ -12,7 +12,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .compile import helper
-from .memory import clear
+from .memory import clear, odd_lines
 from .microkernel import ROWS
 from .vectors import INTEGER, REGISTERS, Vectors, pointers
 
@@ -39,8 +39,13 @@ def filled(tiles):
 
 @helper
 def point_step(tiles, vectors, lanes):
-    """Return the step from the values at one point to those at the next: an odd number of cache lines."""
-    return ((vectors * ((tiles + ROWS - 1) // ROWS * ROWS) * lanes + 15) // 16 | 1) * 16  # called from Python, too
+    """Return the step from the values at one point to those at the next."""
+    return odd_lines(vectors * filled(tiles) * lanes)
+
+
+def values_size(points: int, tiles: int, vectors: int, lanes: int) -> int:
+    """Return the elements of the values at all points: ``point_step`` for each, as Python computes it."""
+    return points * odd_lines.py_func(vectors * filled.py_func(tiles) * lanes)
 
 
 @helper

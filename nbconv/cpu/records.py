@@ -84,3 +84,9 @@ def geometry_record(dtype, source, rows, columns, channels, out_channels):
         for name, value in zip(names, values, strict=True):
             geometry[name] = value
     return geometry
+
+
+def windows_record(op, x_shape, y_shape, pads):
+    """Return the record of windows over x (N, H, W, C) that make y, with a border (top, bottom, left, right)."""
+    values = (*x_shape[1:], op.groups, *y_shape[1:3], *op.kernel_size, *op.stride, pads[0], pads[2])
+    return one(WINDOWS, zip(WINDOWS.names, (*values, *op.dilation, op.padding_mode == "circular"), strict=True))

@@ -41,7 +41,8 @@ def provide_layer() -> None:
     user chose by ``NUMBA_THREADING_LAYER`` stays the choice.
     """
     choice = str(numba.config.THREADING_LAYER).lower()
-    if choice == "workqueue" or (choice in ("default", "omp", "threadsafe") and _has_openmp()) or choice == "omp":
+    has_openmp = choice in ("default", "omp", "threadsafe") and _has_openmp()
+    if has_openmp or choice in ("omp", "workqueue"):
         return
     try:
         installed = metadata.files("tbb") or []

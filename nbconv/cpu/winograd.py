@@ -2,7 +2,7 @@
 
 Work is cut into units as in ``convolution.py``: a strip of the grid, times a share of the blocks of columns. A unit
 copies its strip of the source with a border, transforms it tile by tile, multiplies the values at each point with those
-of the filters (one matrix product per point, by the tiles of ``microkernel.py``), and transforms the products to
+of the filters (one matrix product per point, by the tiles of ``point_tiles.py``), and transforms the products to
 results: what lies between stays in the core's cache.
 
 A number that is not finite would spread over its tile, and large numbers may overflow that would not have. So a tile
@@ -26,7 +26,7 @@ from .geometry import Axis, Channels
 from .memory import odd_lines
 from .microkernel import CHAIN, ROWS
 from .packing import weight_steps
-from .point_tiles import NARROW_SIZES, WIDE_SIZES, clear_tails, filled, point_step, product_tile
+from .point_tiles import NARROW_SIZES, WIDE_SIZES, clear_tails, filled, point_step, product_tile, values_size
 from .records import POOL, TILES, geometry_record, one
 from .strips import UNITS, Cut, choose_strips, copy_strip, strip_bounds, worker_count
 from .vector import lanes
@@ -137,8 +137,8 @@ def _cut(geometry, tiles, pool, dtype, *, serial):
     pooled = strips.images * fused * int(grid_rows(pool, strips.rows) * g["grid_width"]) * -(-blocks // parts) * block
     sizes = {
         "inputs": odd_lines.py_func(strips.images * source_elements(strips.rows) + lanes),
-        "data": values * point_step.py_func(count, vectors, lanes),
-        "products": values * point_step.py_func(count, filter_vectors, lanes),
+        "data": values_size(values, count, vectors, lanes),
+        "products": values_size(values, count, filter_vectors, lanes),
         "results": odd_lines.py_func(pooled),
     }
     workers = 1 if serial else worker_count(numba.config.NUMBA_NUM_THREADS, sum(sizes.values()), dtype)

@@ -19,7 +19,7 @@ from .compile import helper, kernel, serial
 from .convolution import SERIAL_BELOW, first_channel, share
 from .geometry import Axis, Channels, each_pixel
 from .memory import clear, odd_lines
-from .point_tiles import NARROW_SUM_ROWS, SUM_ROWS, filled, point_step, sum_tile
+from .point_tiles import NARROW_SUM_ROWS, SUM_ROWS, filled, point_step, sum_tile, values_size
 from .records import TILES, geometry_record, one
 from .strips import copy_strip, strip_bounds, worker_count
 from .vector import lanes
@@ -108,9 +108,9 @@ def _scratch(g, w, s, dtype, *, serial):
     count = images * down * int(w["across"])
     sizes = {
         "pixels": lines(images * (down * outputs + int(w["taps"]) - 1) * int(g["strip_width"]) * channels + size),
-        "pixel_values": points**2 * point_step.py_func(count, int(g["groups"] * w["vectors"]), size),
+        "pixel_values": values_size(points**2, count, int(g["groups"] * w["vectors"]), size),
         "gradients": lines(count * outputs**2 * filters + size),
-        "gradient_values": points**2 * point_step.py_func(count, int(g["groups"] * w["filter_vectors"]), size),
+        "gradient_values": values_size(points**2, count, int(g["groups"] * w["filter_vectors"]), size),
     }
     workers = 1 if serial else worker_count(numba.config.NUMBA_NUM_THREADS, sum(sizes.values()), dtype)
     return {
