@@ -97,15 +97,14 @@ class Storage:
 
 def _buffers(graph: Graph, schedule: Schedule, batch: int, device: Device, dtype: str) -> dict[Key, Buffer]:
     """Every array that a plan may need, by key."""
-    shapes = graph.shapes(batch)
+    shapes, dtypes = graph.shapes(batch), graph.dtypes()
     buffers: dict[Key, Buffer] = {}
     for position, node in enumerate(graph.nodes):
         op = node.op
+        buffers["value", position] = Buffer(shapes[position], dtypes[position])
         if isinstance(op, Source):
-            buffers["value", position] = Buffer(shapes[position], op.dtype)
             continue
         inputs = [shapes[i] for i in node.inputs]
-        buffers["value", position] = Buffer(shapes[position], op.out_dtype or dtype)
         forward, backward = scratch_shapes(op, device, dtype, *inputs)
         kinds = {
             "saved": op.saved_shapes(*inputs),
