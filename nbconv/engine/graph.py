@@ -93,8 +93,10 @@ class Graph:
         """The dtype of every node's value; "float" stands for the model's."""
         dtypes: list[str] = []
         for node in self.nodes:
-            is_source = isinstance(node.op, Source)
-            dtypes.append(node.op.dtype if is_source else node.op.result_dtype(*(dtypes[i] for i in node.inputs)))
+            if isinstance(node.op, Source):
+                dtypes.append(node.op.dtype)
+            else:
+                dtypes.append(node.op.result_dtype(*(dtypes[i] for i in node.inputs)))
         return dtypes
 
     def check(self) -> None:

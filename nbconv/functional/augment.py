@@ -9,7 +9,7 @@ from .dropout import call_at_random
 
 def normalize(x, mean=0.0, std=1.0, scale=1 / 255, dtype="float32", device="cpu", data_format="NCHW"):
     """Compute (x * scale - mean) / std, channel by channel; bytes become numbers of ``dtype``. See ``Normalize``."""
-    return Call(Normalize(mean, std, scale), device, data_format, dtype=dtype, x=x).forward()
+    return Call(Normalize(mean, std, scale), device, data_format, dtype, x=x).forward()
 
 
 def normalize_backward(dy, x, mean=0.0, std=1.0, scale=1 / 255, device="cpu", data_format="NCHW"):

@@ -15,7 +15,6 @@ from ..errors import DataError, ShapeError
 from ..ops.base import Op
 from ..ops.options import choice
 
-
 DTYPES = ("float32", "float64")
 
 
@@ -25,7 +24,7 @@ class Call:
     ``dtype`` is that of floating-point numbers where no operand has any: those made of bytes.
     """
 
-    def __init__(self, op: Op, device: str | Device, data_format: str = "NCHW", *, dtype: str = "float32", **operands):
+    def __init__(self, op: Op, device: str | Device, data_format: str = "NCHW", dtype: str = "float32", /, **operands):
         choice(data_format, "data_format", DATA_FORMATS)
         self.op, self.device, self.data_format = op, open_device(device), data_format
         hosts = {name: host_array(value, name) for name, value in operands.items() if value is not None}

@@ -55,7 +55,7 @@ class Normalize(Layer):
 
     def __post_init__(self):
         super().__post_init__()
-        settle(self, mean=_per_channel(self.mean, "mean"), std=_per_channel(self.std, "std", above=0.0))
+        settle(self, mean=_per_channel(self.mean, "mean"), std=_per_channel(self.std, "std", above=0))
         settle(self, scale=number(self.scale, "scale"))
 
     def out_shape(self, x: Shape) -> Shape:
