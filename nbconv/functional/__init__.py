@@ -3,8 +3,8 @@
 Images are (N, C, H, W), or (N, H, W, C) with ``data_format="NHWC"``, sequences (N, C, L) or (N, L, C); convolution
 weights are (K, C / groups, KH, KW), those of ``linear`` (out, in). All arrays of a call are float32 or all float64, and
 so is the result; ``normalize``, ``random_horizontal_flip`` and ``random_crop`` take bytes (uint8), too. A function
-``..._backward`` takes the gradient of the result first and returns the gradients of the operands. Bad shapes and options
-raise ``ShapeError``, ``OptionError`` or ``DataError`` before anything is computed.
+``..._backward`` takes the gradient of the result first and returns the gradients of the operands. Bad shapes and
+options raise ``ShapeError``, ``OptionError`` or ``DataError`` before anything is computed.
 
     y = conv2d(x, weight, bias, padding=1)                      # (2, 3, 8, 8), (16, 3, 3, 3), (16,) -> (2, 16, 8, 8)
     dx, dweight, dbias = conv2d_backward(dy, x, weight, padding=1)

@@ -48,7 +48,7 @@ class Model(Net):
     dtype : "float32" or "float64"
         Of parameters and of all that is computed.
     seed : int
-        Of initial weights, the order of samples and dropout: the same seed gives the same bits.
+        Of initial weights, the order of samples, dropout and augmentation: the same seed gives the same bits.
     data_format : "NCHW" or "NHWC"
         How images are given and returned; sequences are (N, C, L) or (N, L, C) alike.
     rewrite : bool

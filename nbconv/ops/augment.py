@@ -143,8 +143,8 @@ class RandomCrop(Layer):
     size : int or (height, width), optional
         Of the window; that of the image by default.
     padding : int or (height, width)
-        Border above and below, and left and right. Its zeros are zeros of what comes in: black before ``Normalize``,
-        the mean colour behind it.
+        Border above and below, and left and right (torchvision's pair is the other way round). Its zeros are zeros of
+        what comes in: black before ``Normalize``, the mean colour behind it.
     training
         Set by the engine: whether the place is random.
 
@@ -194,16 +194,17 @@ class RandomCrop(Layer):
 
     def offsets(self, x: Shape) -> tuple[range, range]:
         """Where the window of an image (N, H, W, C) may begin, in rows and in columns."""
+        if not self.training:
+            top, left = self._middle(x)
+            return range(top, top + 1), range(left, left + 1)
         rows, columns = (
-            range(-border, size + border - window + 1) if self.training else range(middle, middle + 1)
+            range(-border, size + border - window + 1)
             for size, window, border in zip(x[1:3], self._window(x), self.padding, strict=True)
-            for middle in [(size - window) // 2]
         )
         return rows, columns
 
     def windows(self, x: Shape) -> tuple[Window, ...]:
-        middle = ((size - window) // 2 for size, window in zip(x[1:3], self._window(x), strict=True))
-        return tuple(Window(before=-first) for first in middle)
+        return tuple(Window(before=-first) for first in self._middle(x))
 
     def elements_moved(self, x: Shape) -> int:
         return 2 * prod(self.out_shape(x))
@@ -211,6 +212,10 @@ class RandomCrop(Layer):
     def _window(self, x: Shape) -> tuple[int, int]:
         height, width = self.size or x[1:3]  # type: ignore[misc] # settled
         return height, width
+
+    def _middle(self, x: Shape) -> tuple[int, int]:
+        height, width = self._window(x)
+        return (x[1] - height) // 2, (x[2] - width) // 2
 
 
 def _per_channel(value, name: str, **limits: float) -> PerChannel:
