@@ -585,8 +585,8 @@ AUGMENT = [
     Case(Normalize(0.4, 0.25), (1, 1, 1, 1), "bytes"),
     Case(Normalize((0.49, 0.48, 0.45), (0.25, 0.24, 0.26)), (3, 7, 5, 3), "bytes"),
     Case(Normalize((0.49, 0.48, 0.45), 0.25, scale=1.0), (3, 7, 5, 3), "special"),
-    Case(Normalize(0.5, tuple(0.1 * c + 0.2 for c in range(17)), scale=2.0), (1, 3, 5, 17)),
-    Case(Normalize(tuple(0.1 * c for c in range(1500)), 3.0, scale=0.5), (7, 1500)),  # a pixel is longer than a line
+    Case(Normalize(0.5, tuple(range(1, 18)), scale=2.0), (1, 3, 5, 17)),
+    Case(Normalize(0.1, 3.0, scale=0.5), (7, 1500)),  # a pixel is longer than a line
     Case(Normalize(0.1, 0.3), (2, 9, 4), "bytes"),
     Case(Normalize(0.5, (0.2, 0.3, 0.4)), (4, 63, 61, 3), "bytes"),
     Case(RandomHorizontalFlip(), (5, 3, 4, 3), "bytes"),
