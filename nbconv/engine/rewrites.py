@@ -112,8 +112,9 @@ def fuse_statistics(graph: Graph) -> Graph:
 
 def _measuring(graph: Graph, position: int) -> Node:
     node, readers = graph.nodes[position], [graph.nodes[i].op for i in graph.consumers[position]]
-    fused = type(node.op) is not Conv2d or node.op.activation or node.op.pool
-    if fused or not any(isinstance(op, BatchNorm) and op.training for op in readers):
+    if not isinstance(node.op, Conv2d) or node.op.activation or node.op.pool:
+        return node
+    if not any(isinstance(op, BatchNorm) and op.training for op in readers):
         return node
     return node._replace(op=replace(node.op, measures=True))
 
