@@ -173,21 +173,39 @@ def _forward_map(mean, variance, eps, weight, bias, inv_std, maps):
 
 @sequential
 def _backward_map(sums, mean, inv_std, weight, n, totals, maps, dweight, dbias):
-    """dx = dy * scale + (x - centre) * slope + shift: the batch's mean and variance depend on x too."""
+    """dx = dy * scale + (x - centre) * slope + shift: the batch's mean and variance depend on x too.
+
+    Returns whether all factors are finite. One that is not would make infinities of both signs of the three terms: it
+    is left out, and ``_scale_by_infinities`` multiplies their sum by it.
+    """
     centre, scale, slope, shift = maps
     total, product = totals
     total_of_pieces(sums, total, product)
+    finite = True
     for c in range(mean.size):
         rest = total[c] * (mean[c] - centre[c])
         product[c] -= rest if is_finite(rest) else 0
         dweight[c], dbias[c] = product[c] * inv_std[c], total[c]
         factor = inv_std[c] * weight[c]
+        if not is_finite(factor):
+            factor, finite = 1.0, False
         along = inv_std[c] * inv_std[c] * product[c] / n
         scale[c] = factor
         slope[c] = -along * factor
         rest = (mean[c] - centre[c]) * along
         shift[c] = ((rest if is_finite(rest) else 0) - total[c] / n) * factor
     repeat_pixel((scale, slope, shift), mean.size)
+    return finite
+
+
+@sequential
+def _scale_by_infinities(inv_std, weight, dx):
+    """Multiply by the factors that ``_backward_map`` has left out."""
+    for c in range(weight.size):
+        factor = inv_std[c] * weight[c]
+        if not is_finite(factor):
+            for i in range(c, dx.size, weight.size):
+                dx[i] *= factor
 
 
 def batch_norm(op, x, weight, bias, running_mean, running_var, *, out, mean, inv_std, argmax, winners, scratch):
@@ -261,15 +279,17 @@ def batch_norm_backward(op, dy, x, weight, out, mean, inv_std, argmax, winners, 
 
     def sum_up():
         add_up(*operands)
-        _backward_map(sums, mean, inv_std, weight, n, totals, maps, dweight, dbias)
+        return _backward_map(sums, mean, inv_std, weight, n, totals, maps, dweight, dbias)
 
     if dx is None:
         return sum_up
-    spread = _bind_input_gradient(op, dy, x, gate, argmax, maps, dx)
+    spread, dx = _bind_input_gradient(op, dy, x, gate, argmax, maps, dx), flat(dx)
 
     def run():
-        sum_up()
+        finite = sum_up()
         spread()
+        if not finite:
+            _scale_by_infinities(inv_std, weight, dx)
 
     return run
 
