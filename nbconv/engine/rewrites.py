@@ -26,8 +26,8 @@ RANDOM = (Dropout, RandomCrop, RandomHorizontalFlip)
 
 
 def for_training(graph: Graph, *, rewrite: bool = True) -> Graph:
-    """Return the graph a training step runs: activations and pools fused into the ops before them."""
-    return merge(graph, (fuse_relu, fuse_max_pool)) if rewrite else graph
+    """Return the graph a training step runs: activations and pools, and statistics, fused into the ops before them."""
+    return fuse_statistics(merge(graph, (fuse_relu, fuse_max_pool))) if rewrite else graph
 
 
 def for_inference(graph: Graph, *, rewrite: bool = True) -> Graph:
@@ -107,6 +107,20 @@ def fuse_max_pool(producer: Node, consumer: Node) -> Node | None:
     if isinstance(producer.op, BatchNorm) and not producer.op.can_fuse(consumer.op):
         return None
     return producer._replace(op=replace(producer.op, pool=consumer.op))
+
+
+def fuse_statistics(graph: Graph) -> Graph:
+    """Have each convolution before a batch norm leave what the statistics of its output are made of."""
+    return Graph(tuple(_measuring(graph, position) for position in range(len(graph.nodes))), graph.outputs)
+
+
+def _measuring(graph: Graph, position: int) -> Node:
+    node, readers = graph.nodes[position], [graph.nodes[i].op for i in graph.consumers[position]]
+    if not isinstance(node.op, Conv2d) or node.op.activation or node.op.pool:
+        return node
+    if not any(isinstance(op, BatchNorm) and op.training for op in readers):
+        return node
+    return node._replace(op=replace(node.op, measures=True))
 
 
 def fold_batch_norm(producer: Node, consumer: Node) -> Node | None:

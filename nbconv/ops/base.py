@@ -117,6 +117,10 @@ class Op:
         """The saved arrays present in this form of the op; dtype ``"float"`` stands for the plan's."""
         return {}
 
+    def hands_on(self) -> tuple[str, ...]:
+        """Working arrays of forward that whoever reads the output finds among its own, where the device has them."""
+        return ()
+
     def reads_in_backward(self) -> tuple[str, ...]:
         """The members of ``backward_reads`` that this form of the op needs; the others are passed as ``None``."""
         return self.backward_reads
