@@ -1,13 +1,12 @@
-"""Convolution on the GPU: launches of its three sums, and of what is fused with them."""
+"""Convolution on the GPU: its three sums, and what is fused with them."""
 
 from __future__ import annotations
 
 from ..errors import UnsupportedOp
 from ..ops.base import Buffer
-from .activation import relu_backward
+from . import epilogue
 from .correlation import correlate, correlate_to_input, correlate_to_weight, partial_weights
 from .pool import max_pool2d, max_pool2d_backward
-from .sums import partial_sums, sum_rows
 
 
 def forward_scratch(op, dtype, x_shape):
@@ -24,40 +23,28 @@ def conv2d(op, x, weight, bias, *, out, argmax, scratch):
 
 
 def backward_scratch(op, dtype, x_shape):
-    shape = op.conv_shape(x_shape)
-    n, height, width, filters = shape
-    buffers = {"partial_weights": partial_weights(op, x_shape)}
-    if op.bias:
-        buffers["partial_bias"] = partial_sums(n * height * width, (filters,))
-    if op.activation:
-        buffers["gated"] = Buffer(op.out_shape(x_shape), dtype)
-    if op.pool:
-        buffers["unpooled"] = Buffer(shape, dtype)
-    return buffers
+    buffers = epilogue.backward_scratch(op, dtype, op.out_shape(x_shape))
+    return buffers | forward_scratch(op, dtype, x_shape) | {"partial_weights": partial_weights(op, x_shape)}
 
 
 def conv2d_backward(op, dy, x, weight, out, argmax, *, dx, dweight, dbias, scratch):
     check_algorithm(op)
-    launches = []
-    if op.activation:
-        launches.append(relu_backward(None, dy, out, dx=scratch["gated"]))
-        dy = scratch["gated"]
+    dy, launches = epilogue.gate(op, dy, out, scratch)
     if op.pool:
-        launches.append(max_pool2d_backward(op.pool, dy, argmax, dx=scratch["unpooled"]))
-        dy = scratch["unpooled"]
-    if dbias is not None:
-        launches.append(sum_rows(dy, scratch["partial_bias"], dbias))
+        dy, pooled = scratch["unpooled"], dy
+        launches.append(max_pool2d_backward(op.pool, pooled, argmax, dx=dy))
+    launches += epilogue.bias_gradient(dy, dbias, scratch)
     if dweight is not None:
-        launches.append(correlate_to_weight(op, dy, x, scratch["partial_weights"], dweight))
+        launches += correlate_to_weight(op, dy, x, scratch["partial_weights"], dweight)
     if dx is not None:
         launches.append(correlate_to_input(op, dy, weight, None, False, dx))
     return launches
 
 
 def check_algorithm(op):
-    """Raise ``UnsupportedOp`` for a forced algorithm that is not that of these kernels."""
+    """Raise ``UnsupportedOp`` if the op asks for an algorithm that these kernels do not have."""
     if op.algorithm not in ("auto", "direct"):
         raise UnsupportedOp(
-            f"{type(op).__name__} has no algorithm={op.algorithm!r} on 'cuda', which computes it directly; "
+            f"{type(op).__name__} has no algorithm={op.algorithm!r} on 'cuda', which computes the sum directly; "
             f'use algorithm="auto"'
         )

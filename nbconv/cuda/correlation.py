@@ -1,8 +1,8 @@
 """The three sums of every convolution: y, and the gradients of x and of the weights; a thread for each sum.
 
-Images are (N, H, W, C), weights (KH, KW, C / groups, K). Neighbouring threads have neighbouring channels, so that what they
-read at one time lies together. The border is no copy: it is zeros that a kernel adds up (zero times infinity is NaN), or the
-image again.
+Images are (N, H, W, C), weights (KH, KW, C / groups, K). Neighbouring threads have neighbouring channels, so that what
+they read at one time lies together. No image is copied for its border: that is zeros, which count in a sum (zero times
+infinity is NaN), or the image again. Products are added up in parts, one per tap or strip, so that float32 stays exact.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 from numba import cuda
 
 from ..ops.base import Buffer
+from .epilogue import finish
 from .kernel import kernel
 from .sums import add_pieces, partial_sums
 from .windows import pixel_at, position, window_at
@@ -20,12 +21,12 @@ STRIP = 256
 
 
 def correlate(op, x, weight, bias, relu, out):
-    """y[n, i, j, k] = sum over r, s, c of x[n, i * stride + r * dilation - pad, ..., c] * weight[r, s, c, k] + bias[k]."""
+    """y[n, i, j, k] is bias[k] + the sum of x[n, i * stride + r * dilation - pad, ..., c] * weight[r, s, c, k]."""
     return _correlate.over(out.size)(x, weight, bias, *_windows(op, x.shape), relu, out)
 
 
 def correlate_to_input(op, dy, weight, bias, relu, dx):
-    """The same sum read backwards: each pixel of dx gets from each window that saw it. A bias makes it an op of its own."""
+    """The same sum read backwards: each pixel gets from all windows that saw it. With a bias it is an op of its own."""
     return _correlate_to_input.over(dx.size)(dy, weight, bias, *_windows(op, dx.shape), relu, dx)
 
 
@@ -63,8 +64,7 @@ def _correlate(x, weight, bias, stride_h, stride_w, dilation_h, dilation_w, top,
     _, height, width, channels = x.shape
     kernel_h, kernel_w, depth, filters = weight.shape
     group = k // (filters * depth // channels)
-    zero = x.dtype.type(0)
-    total = zero
+    total = zero = x.dtype.type(0)
     for r in range(kernel_h):
         h = pixel_at(i * stride_h + r * dilation_h - top, height, circular)
         for s in range(kernel_w):
@@ -75,9 +75,7 @@ def _correlate(x, weight, bias, stride_h, stride_w, dilation_h, dilation_w, top,
                 pixel = x[n, h, w, group * depth + c] if inside else zero
                 part += pixel * weight[r, s, c, k]
             total += part
-    if bias is not None:
-        total += bias[k]
-    out[n, i, j, k] = zero if relu and total <= 0 else total
+    out[n, i, j, k] = finish(total, bias, k, relu)
 
 
 @kernel
@@ -92,8 +90,7 @@ def _correlate_to_input(dy, weight, bias, stride_h, stride_w, dilation_h, dilati
     per_group = filters * depth // channels
     first = c // depth * per_group
     around_h, around_w = (height, width) if circular else (0, 0)  # copies in the border, before and behind
-    zero = dy.dtype.type(0)
-    total = zero
+    total = zero = dy.dtype.type(0)
     for r in range(kernel_h):
         for place_h in range(h - around_h, h + around_h + 1, height):
             i = window_at(place_h + top - r * dilation_h, stride_h, rows)
@@ -108,9 +105,7 @@ def _correlate_to_input(dy, weight, bias, stride_h, stride_w, dilation_h, dilati
                     for k in range(first, first + per_group):
                         part += dy[n, i, j, k] * weight[r, s, c % depth, k]
                     total += part
-    if bias is not None:
-        total += bias[c]
-    dx[n, h, w, c] = zero if relu and total <= 0 else total
+    dx[n, h, w, c] = finish(total, bias, c, relu)
 
 
 @kernel

@@ -1,4 +1,4 @@
-"""Borders and enlargement on the GPU: forward a thread copies a pixel's channel, backward it adds up its copies, in order."""
+"""Borders and enlargement on the GPU: forward a thread copies one number, backward it adds up the copies, in order."""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ How many pieces there are depends on shapes only, and they are kept in float64: 
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 from numba import cuda
 
@@ -20,7 +22,7 @@ ENOUGH_THREADS = 2**17
 
 def partial_sums(terms: int, shape) -> Buffer:
     """Return the array for the pieces of an array of sums of this shape, each of so many terms: (pieces, *shape)."""
-    pieces = min(terms, MOST_PIECES, ENOUGH_THREADS // int(np.prod(shape)))
+    pieces = min(terms, MOST_PIECES, ENOUGH_THREADS // prod(shape))
     return Buffer((max(1, pieces), *shape), "float64")
 
 
