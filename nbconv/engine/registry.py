@@ -17,7 +17,7 @@ from types import ModuleType
 from ..errors import DeviceError, UnsupportedOp
 from ..ops.base import Buffer, Op, Shape
 
-DEVICES = ("reference", "cpu")
+DEVICES = ("reference", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Device:
 
     @property
     def memory(self) -> ModuleType:
-        """The module with ``empty``, ``put``, ``get``, ``synchronize``, ``sequence``, ``describe``."""
+        """What has ``empty``, ``put``, ``get``, ``synchronize``, ``sequence``, ``describe``."""
         return self.package.device
 
 

@@ -1,0 +1,172 @@
+"""Kernels in Python, thread by thread, with no GPU: to be read, stepped through in a debugger, and tested.
+
+The threads of a block take turns in a fixed order, and each runs until its next barrier: a kernel that forgets one
+reads what nobody has written yet. Shared memory holds NaN (or 101) until it is written. What ``cuda.`` offers in a kernel
+comes from Numba's own simulator; only its scheduler, a system thread per thread of the GPU, is replaced.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextvars import copy_context
+from itertools import product
+
+import numpy as np
+from greenlet import getcurrent, greenlet
+from numba.cuda import types
+from numba.cuda.np import numpy_support
+from numba.cuda.simulator.kernelapi import Dim3, FakeCUDAModule
+
+from .kernel import Launch
+
+
+class DeviceArray:
+    """Memory of the simulated device: it has a shape and a dtype, and the host cannot look into it.
+
+    As with a GPU's arrays, only ``device.get`` and ``device.write`` move numbers, so that what the host does by mistake is
+    seen without a GPU.
+    """
+
+    __slots__ = ("memory",)
+
+    def __init__(self, memory: np.ndarray):
+        self.memory = memory
+
+    shape = property(lambda self: self.memory.shape)
+    dtype = property(lambda self: self.memory.dtype)
+    ndim = property(lambda self: self.memory.ndim)
+    size = property(lambda self: self.memory.size)
+    nbytes = property(lambda self: self.memory.nbytes)
+
+    def __len__(self):
+        return len(self.memory)
+
+    def __getitem__(self, index):
+        return DeviceArray(self.memory[index])
+
+    def reshape(self, *shape):
+        """The same memory with another shape; the array must be contiguous."""
+        view = self.memory.view()
+        view.shape = shape[0] if len(shape) == 1 else shape  # raises rather than copies
+        return DeviceArray(view)
+
+    def view(self, dtype):
+        """The same memory with another dtype."""
+        return DeviceArray(self.memory.view(dtype))
+
+    def __array__(self, *args, **kwargs):
+        raise TypeError("an array of the device is not one of the host: use device.get(array)")
+
+    __iter__ = None  # type: ignore[assignment]
+
+
+class _Shared:
+    """Shared memory of the block that runs now: one array per line of code that asks for it."""
+
+    def __init__(self):
+        self.arrays: dict = {}
+
+    def array(self, shape, dtype):
+        key = sys._getframe(1).f_code, sys._getframe(1).f_lineno
+        if key not in self.arrays:
+            dtype = numpy_support.as_dtype(dtype) if isinstance(dtype, types.Type) else np.dtype(dtype)
+            self.arrays[key] = np.full(shape, np.nan if dtype.kind == "f" else 101, dtype)
+        return self.arrays[key]
+
+
+class _Thread(FakeCUDAModule):
+    """``cuda`` as the thread that runs now sees it."""
+
+    def __init__(self):
+        super().__init__((1, 1, 1), (1, 1, 1), 0)
+        self._memory = _Shared()
+        self.threadIdx = self.blockIdx = Dim3(0, 0, 0)
+        self.alone = False  # no other thread of this block has stopped at a barrier
+
+    threadIdx = None  # type: ignore[assignment]
+    blockIdx = None  # type: ignore[assignment]
+    shared = property(lambda self: self._memory)
+
+    def syncthreads(self):
+        """Let the other threads of the block come here, too."""
+        if self.alone:
+            raise RuntimeError("a thread waits at a barrier that the first thread of its block did not come to")
+        getcurrent().parent.switch()
+
+    def grid(self, axes):
+        """The position of this thread among all, along each axis."""
+        block, size, thread = self.blockIdx, self.blockDim, self.threadIdx
+        if axes == 1:
+            return block.x * size.x + thread.x
+        return tuple(getattr(block, a) * getattr(size, a) + getattr(thread, a) for a in "xyz"[:axes])
+
+    def gridsize(self, axes):
+        """How many threads there are, along each axis."""
+        size = tuple(getattr(self.gridDim, a) * getattr(self.blockDim, a) for a in "xyz"[:axes])
+        return size[0] if axes == 1 else size
+
+    def begin(self, launch: Launch) -> None:
+        """Run this launch from now on."""
+        self.gridDim, self.blockDim = Dim3(*launch.grid), Dim3(*launch.block)
+
+    def enter(self, block: Dim3) -> None:
+        """Run this block from now on, in shared memory that nobody has written to."""
+        self.blockIdx = block
+        self._memory = _Shared()
+
+
+THREAD = _Thread()
+
+
+def run(launch: Launch) -> None:
+    """Run a launch to its end."""
+    function = launch.kernel.function
+    arguments = [a.memory if isinstance(a, DeviceArray) else a for a in launch.arguments]
+    threads = _positions(launch.block)
+    THREAD.begin(launch)
+    with np.errstate(all="ignore"):
+        for block in _positions(launch.grid):
+            THREAD.enter(block)
+            first = _Waiting(function, arguments, threads[0])
+            if first.dead:
+                _run_in_turn(function, arguments, threads[1:])
+            else:
+                _run_to_barriers(launch, [first, *(_Waiting(function, arguments, t) for t in threads[1:])])
+
+
+class _Waiting(greenlet):
+    """A thread that has run to its first barrier, or to its end."""
+
+    def __init__(self, function, arguments, index: Dim3):
+        super().__init__(function)
+        self.gr_context = copy_context()  # NumPy's error state
+        self.index = index
+        self.go_on(*arguments)
+
+    def go_on(self, *arguments) -> None:
+        """Run to the next barrier, or to the end."""
+        THREAD.threadIdx = self.index
+        self.switch(*arguments)
+
+
+def _run_in_turn(function, arguments, threads) -> None:
+    """Run threads that wait for nobody."""
+    THREAD.alone = True
+    try:
+        for THREAD.threadIdx in threads:
+            function(*arguments)
+    finally:
+        THREAD.alone = False
+
+
+def _run_to_barriers(launch: Launch, threads: list[_Waiting]) -> None:
+    while waiting := [thread for thread in threads if not thread.dead]:
+        if len(waiting) < len(threads):
+            raise RuntimeError(f"{launch.kernel}: {len(waiting)} of {len(threads)} threads wait at a barrier for the rest")
+        for thread in waiting:
+            thread.go_on()
+
+
+def _positions(size) -> list[Dim3]:
+    """All (x, y, z) below a size, x fastest."""
+    return [Dim3(x, y, z) for z, y, x in product(*(range(n) for n in reversed(size)))]
