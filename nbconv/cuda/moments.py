@@ -155,7 +155,8 @@ def sum_buffers(samples, rows, channels, *names):
 
 def measure_mean(x, totals, mean):
     """Write the mean of each group; ``totals`` is for the sums of its pieces."""
-    return [_sum_values.over(totals.size)(x, totals), _group_mean.over(mean.size)(x, totals, x.shape[2] // mean.shape[1], mean)]
+    width = x.shape[2] // mean.shape[1]
+    return [_sum_values.over(totals.size)(x, totals), _group_mean.over(mean.size)(x, totals, width, mean)]
 
 
 def sum_squares(x, mean, totals):
