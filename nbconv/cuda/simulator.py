@@ -12,6 +12,7 @@ from itertools import product
 
 import numpy as np
 from greenlet import getcurrent, greenlet
+from numba.cuda import types
 from numba.cuda.np import numpy_support
 from numba.cuda.simulator.kernelapi import Dim3, FakeCUDAModule
 
@@ -67,7 +68,7 @@ class _Shared:
     def array(self, shape, dtype):
         key = sys._getframe(1).f_code, sys._getframe(1).f_lineno
         if key not in self.arrays:
-            dtype = numpy_support.as_dtype(dtype)
+            dtype = numpy_support.as_dtype(dtype) if isinstance(dtype, types.Type) else np.dtype(dtype)
             self.arrays[key] = np.full(shape, np.nan if dtype.kind == "f" else 101, dtype)
         return self.arrays[key]
 
