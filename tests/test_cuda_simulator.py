@@ -11,11 +11,12 @@ from numba import cuda
 from running import Bound, bits
 from test_cuda_kernels import PLAIN, one_of_each, work
 
-from nbconv.cuda import device
 from nbconv.cuda.kernel import kernel
 from nbconv.cuda.simulator import strict
+from nbconv.engine.registry import open_device
 
 pytestmark = pytest.mark.cuda
+device = open_device("cuda").memory
 
 
 def launched(kernel, *arguments, grid=1, block=4, out=8, dtype=np.float32):
