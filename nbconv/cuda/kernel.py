@@ -34,7 +34,10 @@ class Launch(NamedTuple):
     grid: Dim
     block: Dim
     arguments: tuple
-    """Arrays of the device, numbers, and ``None`` for what is not in use."""
+    """Arrays of the device, numbers, and ``None`` for what is not in use.
+
+    A NumPy array is a constant: ``device.sequence`` copies it to the device, once.
+    """
 
 
 class Kernel:
