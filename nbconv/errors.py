@@ -25,6 +25,14 @@ class DeviceError(NbconvError, RuntimeError):
     """A device is unknown, absent or cannot do what was asked."""
 
 
+class OutOfDeviceMemory(DeviceError):
+    """A GPU has less free memory than was asked for; the model is as it was."""
+
+
+class KernelFault(DeviceError):
+    """A kernel failed while it ran; nothing more can be computed on its GPU in this process."""
+
+
 class UnsupportedOp(NbconvError, NotImplementedError):
     """A device has no kernel for an op."""
 
