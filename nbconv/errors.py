@@ -26,7 +26,11 @@ class DeviceError(NbconvError, RuntimeError):
 
 
 class OutOfDeviceMemory(DeviceError):
-    """A GPU has less free memory than was asked for; the model is as it was."""
+    """A GPU has less free memory than was asked for (bytes: ``free``, ``asked``); the model is as it was."""
+
+    def __init__(self, message: str, *, asked: int = 0, free: int = 0):
+        super().__init__(message)
+        self.asked, self.free = asked, free
 
 
 class KernelFault(DeviceError):

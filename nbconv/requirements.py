@@ -196,7 +196,7 @@ def _of_gpus(gpus: tuple[Gpu, ...], index: int, visible: str | None) -> Iterator
         there = ", ".join(f'"cuda:{i}" is {gpu.name}' for i, gpu in enumerate(gpus))
         yield f"there is no GPU {index}: {there}"
     elif gpus[index].capability < OLDEST_GPU:
-        yield f"{gpus[index]} is too old: {_dotted(OLDEST_GPU)} is needed, which came with the GeForce RTX 20 and the T4"
+        yield f"{gpus[index]} is too old: {_dotted(OLDEST_GPU)} is needed, as of the GeForce RTX 20 and the T4"
 
 
 def _of_packages(machine: Machine) -> Iterator[str]:

@@ -56,9 +56,7 @@ def cubin(kernel: Kernel, argument_types: tuple[Type, ...], capability: Capabili
     return made
 
 
-def compile_kernel(
-    kernel: Kernel, argument_types: tuple[Type, ...], capability: Capability
-) -> tuple[Cubin, Resources]:
+def compile_kernel(kernel: Kernel, argument_types: tuple[Type, ...], capability: Capability) -> tuple[Cubin, Resources]:
     """Compile a kernel, and say what it takes; raises as ``cubin`` does."""
     name = f"{_module(kernel)}_{kernel.name.lstrip('_')}"
     try:
@@ -79,7 +77,7 @@ def _ptx(kernel: Kernel, name: str, argument_types: tuple[Type, ...], capability
     signature = types.void(*argument_types)
     ptx, _ = cuda.compile(kernel.function, signature, device=False, abi="numba", cc=capability, output="ptx")
     (mangled,) = re.findall(r"\.entry\s+([\w$]+)", ptx)  # with a number in it that depends on what was compiled before
-    return ptx.replace(mangled, name)
+    return ptx.replace(mangled, name).replace(mangled.removeprefix("_ZN"), f"_{name}")
 
 
 def _link(ptx: str, architecture: str) -> tuple[bytes, str]:
