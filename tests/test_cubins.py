@@ -31,6 +31,7 @@ with compiler.watch(compiled.append):
     ]
 assert {cubin.name for cubin in cubins} == {"activation_relu", "activation_relu_backward"}
 assert all(cubin.name.encode() in cubin.code for cubin in cubins)
+assert compiler.compile_kernel(_relu, types_of([x] * 2), (7, 5))[0] == cubins[0]  # whatever was compiled before
 print(len(compiled), hashlib.sha256(b"".join(cubin.code for cubin in cubins)).hexdigest())
 """
 MADE = 6
@@ -107,7 +108,7 @@ def test_kernels_use_what_they_say(tmp_path):
 import numpy as np
 from numba import cuda
 from nbconv.cuda.arguments import types_of
-from nbconv.cuda.compiler import compile_kernel
+from nbconv.cuda.compiler import compile_kernel, cubin
 from nbconv.cuda.kernel import Kernel
 
 def spills(x, out):
@@ -120,10 +121,12 @@ def spills(x, out):
     out[0] = memory[int(x[0])]
 
 x = np.zeros(8, np.float32)
+assert cubin(Kernel(spills), types_of((x, x)), (8, 0)).code
 print(*compile_kernel(Kernel(spills), types_of((x, x)), (8, 0))[1])
 """
     registers, stack, spills, shared = map(int, run(tmp_path, code)[0].split())
     assert 0 < registers < 64 and stack >= 400 and spills == 0 and shared == 256
+    assert not files(tmp_path)  # nobody would notice that a kernel from elsewhere has changed
 
 
 REFUSED = """
@@ -145,7 +148,10 @@ def missing(*arguments):
     raise DynamicLibNotFoundError('Failure finding "libA.so": No such file')
 
 refused((99, 0))
-compiler.nvjitlink = SimpleNamespace(create=missing)
+newer = compiler._ptx
+compiler._ptx = lambda *arguments: newer(*arguments).replace(".version ", ".version 9")
+refused((8, 0))
+compiler.nvjitlink = SimpleNamespace(create=missing, nvJitLinkError=compiler.nvjitlink.nvJitLinkError)
 refused((8, 0))
 compiler.nvrtc = SimpleNamespace(nvrtcGetSupportedArchs=missing)
 refused((8, 0))
@@ -153,9 +159,10 @@ refused((8, 0))
 
 
 @compiles
-def test_a_gpu_that_compilers_do_not_know_and_compilers_that_are_missing(tmp_path):
-    unknown, no_linker, no_nvrtc = run(tmp_path, REFUSED)[0].splitlines()
+def test_what_compilers_refuse_and_compilers_that_are_missing(tmp_path):
+    unknown, newer, no_linker, no_nvrtc = run(tmp_path, REFUSED)[0].splitlines()
     assert all(word in unknown for word in ("compute capability 99.0", "know 7.5, 8.0", "pip install --upgrade"))
+    assert "nvJitLink cannot read what NVVM wrote" in newer and "of one version of CUDA; pip install" in newer
     assert no_linker == no_nvrtc and 'is missing (Failure finding "libA.so"); pip install "nbconv[cuda' in no_nvrtc
     assert not files(tmp_path)
 

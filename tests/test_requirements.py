@@ -99,7 +99,7 @@ def test_nothing_is_missing(usable, index):
 @pytest.mark.parametrize(
     "lacking, words",
     [
-        (machine(None), ["no NVIDIA driver is installed", requirements.DOWNLOAD, PIP13]),
+        (machine(None), ["no NVIDIA driver is installed", requirements.DOWNLOAD, "start the container with its GPUs"]),
         (machine(None, packages={}), ["no NVIDIA driver is installed", PIP13]),
         (machine((11, 8)), ["driver is too old: it supports CUDA 11.8, and 12.0 is needed", "driver 580", PIP13]),
         (machine(gpus=(), failure="CUDA_ERROR_UNKNOWN"), ["does not start (CUDA_ERROR_UNKNOWN); restart"]),

@@ -18,7 +18,7 @@ from numba.types import Type
 from ..errors import DeviceError
 from ..io import kernel_files
 from ..io.kernel_files import watch
-from ..requirements import missing_compiler, upgrade
+from ..requirements import missing_compiler, refused_code, upgrade
 from . import cubins
 from .cubins import Cubin
 from .kernel import Kernel
@@ -46,12 +46,14 @@ def cubin(kernel: Kernel, argument_types: tuple[Type, ...], capability: Capabili
     """
     stem = f"{_module(kernel)}.{kernel.name}-{architecture(capability)}"
     key = f"{stem}{argument_types}"
-    kept = cubins.load(stem, key)
+    ours = kernel.function.__module__.startswith(f"{__package__}.")  # others may change while our version stays
+    kept = cubins.load(stem, key) if ours else None
     if kept:
         return kept
     kernel_files.tell(kernel.name.lstrip("_"))
     made, _ = compile_kernel(kernel, argument_types, capability)
-    cubins.keep(stem, key, made)
+    if ours:
+        cubins.keep(stem, key, made)
     kernel_files.tell(None)
     return made
 
@@ -91,6 +93,10 @@ def _link(ptx: str, architecture: str) -> tuple[bytes, str]:
         nvjitlink.get_linked_cubin(linker, code)
         log = bytearray(nvjitlink.get_info_log_size(linker))
         nvjitlink.get_info_log(linker, log)
+    except nvjitlink.nvJitLinkError as error:
+        log = bytearray(nvjitlink.get_error_log_size(linker))
+        nvjitlink.get_error_log(linker, log)
+        raise DeviceError(refused_code(" ".join(log.decode().strip("\0").split()) or str(error))) from error
     finally:
         nvjitlink.destroy(linker)
     return bytes(code), log.decode()
