@@ -1,4 +1,4 @@
-"""Normalisation, random flips and crops, of bytes or numbers. Each thread draws for its image: the words are the same."""
+"""Normalisation, random flips and crops, of bytes or numbers. Threads of one image draw the same words for it."""
 
 from __future__ import annotations
 

@@ -67,10 +67,10 @@ def kernel(function: Callable[..., None]) -> Kernel:
 
 
 def device_function(function: Callable) -> Any:
-    """Make a function that kernels call."""
+    """Make a function that kernels call; it becomes a part of each: Numba compiles others for the GPU there is."""
     if SIMULATED:
         return _simulate(function)
-    return cuda.jit(device=True)(function)
+    return cuda.jit(device=True, inline="always")(function)
 
 
 def _simulate(function):
