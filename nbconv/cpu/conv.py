@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from ..ops.base import Buffer
-from . import convolution, depthwise, depthwise_gradient, im2col, planar, weight_gradient, winograd, winograd_gradient
+from . import (
+    convolution,
+    depthwise,
+    depthwise_gradient,
+    im2col,
+    planar,
+    planar_gradient,
+    weight_gradient,
+    winograd,
+    winograd_gradient,
+)
 from .activation import relu_backward
 from .conv_kernels import (
     bordered_shape,
@@ -19,6 +29,7 @@ from .geometry import Channels
 from .im2col import Folded, Unrolled, UnrolledGradient
 from .packing import bind_prepare, bind_turn
 from .planar import Planar
+from .planar_gradient import PlanarGradient
 from .unpool import bind_unpool
 from .winograd import Winograd
 from .winograd_gradient import WinogradGradient
@@ -65,8 +76,10 @@ def _bind(description, source, weight, bias, out, argmax, scratch, *, transposed
 def backward_scratch(op, dtype, x_shape):
     dx = input_gradient(op, dtype, x_shape)
     special = special_weight_gradient(op, dtype, x_shape)
-    sums = parameter_gradient(op, dtype, x_shape, weight=special is None)
-    buffers = _union(dx.weights, dx.scratch, special.scratch if special else {}, sums.scratch)
+    parts = [dx.weights, dx.scratch, special.scratch if special else {}]
+    if not isinstance(special, PlanarGradient):
+        parts.append(parameter_gradient(op, dtype, x_shape, weight=special is None).scratch)
+    buffers = _union(*parts)
     if op.activation or op.pool:
         buffers["gradient"] = Buffer(op.conv_shape(x_shape), dtype)
     if op.padding_mode == "circular":
@@ -82,22 +95,32 @@ def _union(*parts: dict) -> dict:
 
 
 def conv2d_backward(op, dy, x, weight, out, argmax, *, dx, dweight, dbias, scratch):
-    calls = []
-    if op.pool:
-        dy, before = scratch["gradient"], dy
-        calls.append(bind_unpool(op.pool, op.activation == "relu", before, out, argmax, dy))
-    elif op.activation:
-        dy, before = scratch["gradient"], dy
-        calls.append(relu_backward(None, before, out, dx=dy))
-    calls += _parameter_gradient_calls(op, dy, x, dweight, dbias, scratch)
+    calls, gradient = [], dy
+    special = special_weight_gradient(op, str(x.dtype), x.shape)
+    from_pool = isinstance(special, PlanarGradient) and special.pooled
+    if (op.pool or op.activation) and not (from_pool and dx is None):
+        gradient = scratch["gradient"]
+        calls.append(_bind_return(op, dy, out, argmax, gradient))
+    if isinstance(special, PlanarGradient) and (dweight is not None or dbias is not None):
+        back = dy if from_pool else gradient
+        calls.append(planar_gradient.bind(special, x, back, out, argmax, dweight, dbias, scratch))
+    elif not isinstance(special, PlanarGradient):
+        calls += _parameter_gradient_calls(op, gradient, x, dweight, dbias, scratch)
     if dx is not None:
-        calls += _input_gradient_calls(op, dy, weight, dx, scratch)
+        calls += _input_gradient_calls(op, gradient, weight, dx, scratch)
 
     def run():
         for call in calls:
             call()
 
     return run
+
+
+def _bind_return(op, dy, out, argmax, gradient):
+    """Return the call that computes the gradient of the convolution's own result, before its activation and pool."""
+    if op.pool:
+        return bind_unpool(op.pool, op.activation == "relu", dy, out, argmax, gradient)
+    return relu_backward(None, dy, out, dx=gradient)
 
 
 def _parameter_gradient_calls(op, dy, x, dweight, dbias, scratch):
