@@ -11,6 +11,7 @@ from functools import cache
 import numba
 
 from .cache import KernelCache
+from .linked import HelperCompiler, KernelCompiler
 
 FASTMATH = {"contract", "reassoc", "nsz", "arcp", "afn"}
 """All liberties that leave NaN and infinity alone; ``fastmath=True`` would let a maximum lose a NaN."""
@@ -27,7 +28,7 @@ OPTIONS = {
 Kernels can then allocate nothing, and return no array; neither should they.
 """
 
-HELPER = {**OPTIONS, "forceinline": True, "no_cpython_wrapper": True}
+HELPER = {**OPTIONS, "forceinline": True, "no_cpython_wrapper": True, "pipeline_class": HelperCompiler}
 """A wrapper that nobody calls takes as long to compile as a small helper."""
 
 
@@ -55,12 +56,17 @@ def helper(function):
     return numba.njit(**HELPER)(function)
 
 
+def routine(function):
+    """Compile a helper that stays a function, for what is large and called in several places."""
+    return numba.njit(**{**HELPER, "forceinline": False})(function)
+
+
 def exact_helper(function):
     """Compile a helper whose sums are done in the order they are written, for where regrouping them loses digits."""
     return numba.njit(**{**HELPER, "fastmath": {"contract"}})(function)
 
 
 def _cached(function, build: str, **options):
-    compiled = numba.njit(**OPTIONS, **options)(function)
+    compiled = numba.njit(**OPTIONS, **options, pipeline_class=KernelCompiler)(function)
     compiled._cache = KernelCache(function, build)
     return compiled
