@@ -11,7 +11,14 @@ from functools import cache
 import numba
 
 from .cache import KernelCache
-from .linked import HelperCompiler, KernelCompiler
+
+try:
+    from . import linked
+
+    OBSTACLE: str | None = linked.obstacle()
+except ImportError as error:
+    OBSTACLE = str(error)
+"""Why kernels are compiled in Numba's own way, which takes longer; ``None`` if they are not."""
 
 FASTMATH = {"contract", "reassoc", "nsz", "arcp", "afn"}
 """All liberties that leave NaN and infinity alone; ``fastmath=True`` would let a maximum lose a NaN."""
@@ -28,7 +35,10 @@ OPTIONS = {
 Kernels can then allocate nothing, and return no array; neither should they.
 """
 
-HELPER = {**OPTIONS, "forceinline": True, "no_cpython_wrapper": True, "pipeline_class": HelperCompiler}
+OF_HELPER = {} if OBSTACLE else {"pipeline_class": linked.HelperCompiler}
+OF_KERNEL = {} if OBSTACLE else {"pipeline_class": linked.KernelCompiler}
+
+HELPER = {**OPTIONS, **OF_HELPER, "forceinline": True, "no_cpython_wrapper": True}
 """A wrapper that nobody calls takes as long to compile as a small helper."""
 
 
@@ -67,6 +77,6 @@ def exact_helper(function):
 
 
 def _cached(function, build: str, **options):
-    compiled = numba.njit(**OPTIONS, **options, pipeline_class=KernelCompiler)(function)
+    compiled = numba.njit(**OPTIONS, **OF_KERNEL, **options)(function)
     compiled._cache = KernelCache(function, build)
     return compiled

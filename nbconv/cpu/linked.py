@@ -3,16 +3,37 @@
 Numba does both for every function by itself, in case that it is called from Python; for the body of a parallel loop;
 for the wrapper of that body; and for the function with the loop, each with all that it calls. All but the last is for
 nothing here: helpers, bodies and wrappers are only ever a part of a kernel.
+
+No version of Numba promises how it does this. ``obstacle`` tells whether this one does it as is built upon here.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 
-from numba.core.codegen import JITCodeLibrary
+from numba.core.codegen import JITCodeLibrary, JITCPUCodegen
 from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering, NativeParforLowering
+
+LOOPS = "__numba_parfor_gufunc", "<numba.np.ufunc.wrappers._GufuncWrapper", "parallelgufuncwrapper"
+"""How Numba's names begin for the body of a parallel loop, and for the two wrappers of it."""
+
+STEPS = (
+    *("_ensure_finalized", "_optimize_final_module", "_finalize_final_module"),
+    *("_finalize_dynamic_globals", "_verify_declare_only_symbols", "get_pointer_to_function", "codegen"),
+)
+"""What a library of Numba's does when it is complete, and is overridden or called here."""
+
+
+def obstacle() -> str | None:
+    """Return what is not as these compilers need it, or ``None`` if they can be used."""
+    lacking = [f"JITCodeLibrary.{name}" for name in STEPS if not hasattr(JITCodeLibrary, name)]
+    if getattr(JITCPUCodegen, "_library_class", None) is not JITCodeLibrary:
+        lacking.append("JITCPUCodegen._library_class")
+    if not all(callable(getattr(step, "run_pass", None)) for step in (NativeLowering, NativeParforLowering)):
+        lacking.append("NativeLowering.run_pass")
+    return f"Numba has another {', '.join(lacking)}" if lacking else None
 
 
 class _NoEnvironments:
@@ -79,13 +100,17 @@ class KernelLowering(NativeParforLowering):
 
 @contextmanager
 def _parts(codegen):
-    """Let every library that is created meanwhile be a part."""
-    usual = codegen._library_class
-    codegen._library_class = Part
+    """Let what is made of parallel loops meanwhile be parts; what else is compiled may serve other code, too."""
+    usual = codegen.create_library
+
+    def create(name, **options):
+        return Part(codegen, name, **options) if name.startswith(LOOPS) else usual(name, **options)
+
+    codegen.create_library = create
     try:
         yield
     finally:
-        codegen._library_class = usual
+        codegen.create_library = usual
 
 
 class HelperCompiler(Compiler):
