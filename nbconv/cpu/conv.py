@@ -146,10 +146,10 @@ def _bind_return(op, dy, out, argmax, gradient):
 
 def parameter_gradient_calls(op, dy, x, dweight, dbias, scratch):
     """Return the calls that compute the gradients that are wanted, ``dweight`` and ``dbias``."""
+    if dweight is None and dbias is None:
+        return []
     dtype, calls = str(x.dtype), []
     special = special_weight_gradient(op, dtype, x.shape)
-    if dweight is None and dbias is None:
-        return calls
     if isinstance(special, PlanarGradient):
         sums = planar_gradient.bind(special, x, dy, dweight, dbias, scratch)
         return [_guarded(sums, op, x, dy, dweight)]
