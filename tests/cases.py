@@ -272,6 +272,9 @@ CONV = [
     Case(Conv2d(4, (3, 2), activation="relu", pool=MaxPool2d(3)), (2, 15, 18, 2), "ties"),
     Case(Conv2d(2, 2, pool=MaxPool2d(2)), (2, 36, 34, 1), "ties"),
     Case(Conv2d(1, 3, padding=1, pool=MaxPool2d(2)), (2, 17, 41, 1), "nan"),
+    Case(Conv2d(2, 3, padding=1, activation="relu", pool=MaxPool2d(2)), (3, 18, 41, 1)),  # no row is left out
+    Case(Conv2d(2, (3, 2), padding=(1, 2), dilation=(1, 2), bias=False, pool=MaxPool2d(2)), (1, 30, 9, 17), "special"),
+    Case(Conv2d(1, (3, 2), activation="relu", pool=MaxPool2d(3)), (2, 14, 18, 2), "ties"),
     Case(Conv2d(24, 4, stride=(2, 3), padding=1), (3, 38, 39, 7)),
     Case(Conv2d(6, 3, dilation=9, padding=9), (2, 20, 21, 17)),  # windows reach far
     Case(Conv2d(16, 3, padding=1, padding_mode="circular"), (2, 30, 30, 16)),

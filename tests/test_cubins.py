@@ -173,7 +173,17 @@ def test_types_of_arguments():
 
     array = SimpleNamespace(shape=(2, 3, 4), dtype=np.dtype("uint8"))
     numbers = None, True, np.bool_(1), 2**31 - 1, 2**31, -(2**31), 1.0, np.float32(1), np.uint64(1)
-    assert list(map(str, types_of(numbers))) == "none bool bool int32 int64 int32 float64 float32 uint64".split()
+    assert list(map(str, types_of(numbers))) == [
+        "none",
+        "bool",
+        "bool",
+        "int32",
+        "int64",
+        "int32",
+        "float64",
+        "float32",
+        "uint64",
+    ]
     arrays = array, np.zeros(()), np.zeros(3, "int64")
     assert list(map(str, types_of(arrays))) == ["array(uint8, 3d, C)", "array(float64, 0d, C)", "array(int64, 1d, C)"]
     with pytest.raises(TypeError, match="arrays, numbers and None, not 'relu'"):

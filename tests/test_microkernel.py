@@ -36,6 +36,11 @@ def sum_narrow(x, offsets, first, dy, runs, pixels, steps, columns, sums, slot):
 
 
 @njit
+def sum_run(x, offsets, first, dy, runs, pixels, steps, columns, sums, slot):
+    mk.run_sum(x, 1, offsets, first, dy, 2, runs, len(runs), pixels, steps[0], steps[1], columns, sums, slot)
+
+
+@njit
 def sum_channel(x, offsets, first, dy, runs, pixels, steps, columns, sums, slot):
     mk.channel_sum(x, 1, offsets, first, dy, 2, runs, len(runs), pixels, steps[0], steps[1], columns, sums, slot)
 
@@ -48,6 +53,7 @@ PRODUCTS = {
 SUMS = {
     "wide": (sum_wide, mk.ROWS, 2),
     "narrow": (sum_narrow, mk.NARROW_ROWS, 1),
+    "run": (sum_run, mk.RUN_ROWS, 1),
     "channel": (sum_channel, mk.NARROW_ROWS, 1),
 }
 
@@ -115,13 +121,15 @@ def test_nan_passes_relu(form, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("form", PRODUCTS)
+@pytest.mark.parametrize("form", SUMS)
 def test_last_columns_are_not_read_beyond(form, dtype):
     """What lies beyond the columns is NaN: it must not reach a sum, and a sum must not reach it."""
     call, tile_rows, vectors = SUMS[form]
     rng, width, pixels = np.random.default_rng(1), vectors * lanes(dtype), 5
     steps = 3, 2 * width
     offsets = rng.permutation(60)[: tile_rows + 1].astype(np.int64)
+    if form == "run":
+        offsets[1:] = np.arange(20, 20 + tile_rows)
     runs = np.array([[7, 0], [40, 2 * width * pixels]], np.int64)
     x = rng.standard_normal(1 + 60 + 40 + 3 * pixels + width).astype(dtype)
     for columns in range(1, width + 1):

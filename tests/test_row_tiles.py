@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from nbconv.cpu import few_rows, planar_tiles, plane_blocks
+from nbconv.cpu import few_rows, planar_tiles, plane_blocks, plane_pool
 from nbconv.cpu.vector import lanes
 
 GUARD = -777.0
@@ -49,6 +49,31 @@ def three(planes, offsets, some, packed, weights, results, place, onto, relu):
 @njit
 def one(planes, offsets, some, packed, weights, results, place, onto, relu):
     planar_tiles.one_column(planes, 5, offsets, some, packed, weights, results, place, onto, relu)
+
+
+@njit
+def sum_tile(planes, offsets, gradients, plane, count, sums):
+    planar_tiles.sum_pixels(planes, offsets, 1, gradients, 2, plane, count, sums, 3)
+
+
+@njit
+def pool(plane, line, size, out, argmax):
+    plane_pool.pool_pixels(plane, 1, line, size, out, argmax, 2)
+
+
+@njit
+def unpool(dy, argmax, windows, size, plane, line):
+    plane_pool.unpool_pixels(dy, argmax, 2, windows, size, plane, 1, line)
+
+
+@njit
+def split_bytes(source, plane, channels, target):
+    plane_blocks.split_bytes(source, 1, plane, channels, target, 2)
+
+
+@njit
+def join_bytes(source, plane, channels, target):
+    plane_blocks.join_bytes(source, 2, plane, channels, target, 1)
 
 
 @njit
@@ -148,3 +173,60 @@ def test_pixels_to_planes_and_back(dtype, gap):
             )
             back[2 : 2 + pixels * step].reshape(pixels, step)[:, :channels] = GUARD
             assert (back == GUARD).all()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 8, 16])
+def test_bytes_to_planes_and_back(channels):
+    image = np.random.default_rng(0).integers(0, 256, 1 + 16 * channels + 1).astype(np.uint8)
+    planes = np.full(2 + 19 * channels, 7, np.uint8)
+    split_bytes(image, 19, channels, planes)
+    by_plane = planes[2:].reshape(channels, 19)
+    np.testing.assert_array_equal(by_plane[:, :16], image[1:-1].reshape(16, channels).T)
+    assert (by_plane[:, 16:] == 7).all()
+    back = image.copy()
+    back[1:-1] = 0
+    join_bytes(planes, 19, channels, back)
+    np.testing.assert_array_equal(back, image)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sums_of_pixels(dtype):
+    rng, rows, columns, count = np.random.default_rng(0), planar_tiles.SUM_ROWS, planar_tiles.SUM_COLUMNS, 3
+    pixels, offsets = count * lanes(dtype), rng.integers(0, 40, planar_tiles.SUM_ROWS + 1)
+    planes, gradients = (rng.standard_normal(n).astype(dtype) for n in (40 + pixels, 2 + columns * (pixels + 5)))
+    sums = rng.standard_normal(3 + (rows + 1) * columns * lanes(dtype) + 2).astype(dtype)
+    want = sums.astype("float64")
+    for j in range(columns):
+        dy = gradients[2 + j * (pixels + 5) :][:pixels].astype("float64")
+        for m in range(rows + 1):
+            x = planes[offsets[1 + m] :][:pixels] if m < rows else 1
+            at = 3 + (m * columns + j) * lanes(dtype)
+            want[at : at + lanes(dtype)] += (x * dy).reshape(count, -1).sum(0)
+    sum_tile(planes, offsets, gradients, pixels + 5, count, sums)
+    np.testing.assert_allclose(sums, want, rtol=0, atol=60 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [2, 3])
+def test_pool_in_planes_and_the_way_back(size, dtype):
+    """Ties go to the first, NaN wins; past the last window, zeros come back."""
+    if size > lanes(dtype):
+        pytest.skip("a vector has less than a window's pixels")
+    count, line = lanes(dtype), size * lanes(dtype) + 3
+    rng = np.random.default_rng(0)
+    image = rng.integers(-1, 2, (size, line)).astype(dtype)
+    image[rng.random(image.shape) < 0.1] = np.nan
+    windows = image[:, : size * count].reshape(size, count, size).transpose(1, 0, 2).reshape(count, -1)
+    best = np.where(np.isnan(windows), np.inf, windows).argmax(1)
+    out, argmax = np.full(2 + count, GUARD, dtype), np.full(2 + count, 99, np.uint8)
+    pool(np.concatenate([[GUARD], image.reshape(-1)]).astype(dtype), line, size, out, argmax)
+    np.testing.assert_array_equal(argmax[2:], best)
+    np.testing.assert_array_equal(out[2:], windows[np.arange(count), best])
+    dy, some = np.arange(2 + count).astype(dtype), count - 1
+    plane, want = np.full(1 + size * line, GUARD, dtype), np.zeros((count, size * size), dtype)
+    want[np.arange(some), best[:some]] = dy[2 : 2 + some]
+    unpool(dy, argmax, some, size, plane, line)
+    got = plane[1:].reshape(size, line)
+    back = want.reshape(count, size, size).transpose(1, 0, 2).reshape(size, -1)
+    np.testing.assert_array_equal(got[:, : size * count], back)
+    assert (got[:, size * count :] == GUARD).all()

@@ -12,6 +12,14 @@ import numba
 
 from .cache import KernelCache
 
+try:
+    from . import linked
+
+    OBSTACLE: str | None = linked.obstacle()
+except ImportError as error:
+    OBSTACLE = str(error)
+"""Why kernels are compiled in Numba's own way, which takes longer; ``None`` if they are not."""
+
 FASTMATH = {"contract", "reassoc", "nsz", "arcp", "afn"}
 """All liberties that leave NaN and infinity alone; ``fastmath=True`` would let a maximum lose a NaN."""
 
@@ -27,7 +35,10 @@ OPTIONS = {
 Kernels can then allocate nothing, and return no array; neither should they.
 """
 
-HELPER = {**OPTIONS, "forceinline": True, "no_cpython_wrapper": True}
+OF_HELPER = {} if OBSTACLE else {"pipeline_class": linked.HelperCompiler}
+OF_KERNEL = {} if OBSTACLE else {"pipeline_class": linked.KernelCompiler}
+
+HELPER = {**OPTIONS, **OF_HELPER, "forceinline": True, "no_cpython_wrapper": True}
 """A wrapper that nobody calls takes as long to compile as a small helper."""
 
 
@@ -55,12 +66,17 @@ def helper(function):
     return numba.njit(**HELPER)(function)
 
 
+def routine(function):
+    """Compile a helper that stays a function, for what is large and called in several places."""
+    return numba.njit(**{**HELPER, "forceinline": False})(function)
+
+
 def exact_helper(function):
     """Compile a helper whose sums are done in the order they are written, for where regrouping them loses digits."""
     return numba.njit(**{**HELPER, "fastmath": {"contract"}})(function)
 
 
 def _cached(function, build: str, **options):
-    compiled = numba.njit(**OPTIONS, **options)(function)
+    compiled = numba.njit(**OPTIONS, **OF_KERNEL, **options)(function)
     compiled._cache = KernelCache(function, build)
     return compiled

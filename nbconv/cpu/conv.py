@@ -10,6 +10,7 @@ from . import (
     im2col,
     plain,
     planar,
+    planar_gradient,
     weight_gradient,
     winograd,
     winograd_gradient,
@@ -31,6 +32,7 @@ from .im2col import Folded, Unrolled, UnrolledGradient
 from .moments import moments_buffer
 from .packing import bind_prepare, bind_turn
 from .planar import Planar
+from .planar_gradient import PlanarGradient
 from .records import windows_record
 from .unpool import bind_unpool
 from .winograd import Winograd
@@ -97,8 +99,10 @@ def bind_kernel(description, source, weight, bias, out, argmax, scratch, *, tran
 def backward_scratch(op, dtype, x_shape):
     dx = input_gradient(op, dtype, x_shape)
     special = special_weight_gradient(op, dtype, x_shape)
-    sums = parameter_gradient(op, dtype, x_shape, weight=special is None)
-    buffers = union(dx.weights, dx.scratch, special.scratch if special else {}, sums.scratch)
+    parts = [dx.weights, dx.scratch, special.scratch if special else {}]
+    if not isinstance(special, PlanarGradient):
+        parts.append(parameter_gradient(op, dtype, x_shape, weight=special is None).scratch)
+    buffers = union(*parts)
     for name in "flipped", "flipped_gradient":
         buffers |= flipped_weight(op, dtype, x_shape, name)
     if op.activation or op.pool:
@@ -116,28 +120,44 @@ def union(*parts: dict) -> dict:
 
 
 def conv2d_backward(op, dy, x, weight, out, argmax, *, dx, dweight, dbias, scratch):
-    calls = []
-    if op.pool:
-        dy, before = scratch["gradient"], dy
-        calls.append(bind_unpool(op.pool, op.activation == "relu", before, out, argmax, dy))
-    elif op.activation:
-        dy, before = scratch["gradient"], dy
-        calls.append(relu_backward(None, before, out, dx=dy))
+    gradient, returned = dy, []
+    if op.pool or op.activation:
+        gradient = scratch["gradient"]
+        returned = [_bind_return(op, dy, out, argmax, gradient)]
     of_filters = scratch["flipped_gradient"] if op.flip and dweight is not None else dweight
-    calls += parameter_gradient_calls(op, dy, x, of_filters, dbias, scratch)
+    special = special_weight_gradient(op, str(x.dtype), x.shape)
+    any_wanted = dweight is not None or dbias is not None
+    if any_wanted and isinstance(special, PlanarGradient) and special.pooled:
+        sums = planar_gradient.bind(special, x, dy, of_filters, dbias, scratch, out=out, argmax=argmax)
+        calls = [_guarded(sums, op, x, gradient, of_filters, before=returned)]
+        calls += returned if dx is not None else []
+    else:
+        calls = [*returned, *parameter_gradient_calls(op, gradient, x, of_filters, dbias, scratch)]
     if of_filters is not dweight:
         calls.append(bind_flip(of_filters, dweight))
     if dx is not None:
         if op.flip:
             calls.append(bind_flip(weight, scratch["flipped"]))
-        calls += _input_gradient_calls(op, dy, scratch.get("flipped", weight), dx, scratch)
+        calls += _input_gradient_calls(op, gradient, scratch.get("flipped", weight), dx, scratch)
     return in_order(calls)
+
+
+def _bind_return(op, dy, out, argmax, gradient):
+    """Return the call that computes the gradient of the convolution's own result, before its activation and pool."""
+    if op.pool:
+        return bind_unpool(op.pool, op.activation == "relu", dy, out, argmax, gradient)
+    return relu_backward(None, dy, out, dx=gradient)
 
 
 def parameter_gradient_calls(op, dy, x, dweight, dbias, scratch):
     """Return the calls that compute the gradients that are wanted, ``dweight`` and ``dbias``."""
+    if dweight is None and dbias is None:
+        return []
     dtype, calls = str(x.dtype), []
     special = special_weight_gradient(op, dtype, x.shape)
+    if isinstance(special, PlanarGradient):
+        sums = planar_gradient.bind(special, x, dy, dweight, dbias, scratch)
+        return [_guarded(sums, op, x, dy, dweight)]
     if special and dweight is not None:
         calls.append(_bind_weight_gradient(special, op, x, dy, dweight, scratch))
         dweight = None
@@ -152,8 +172,14 @@ def _bind_weight_gradient(special, op, x, dy, dweight, scratch):
         return im2col.bind_weight_gradient(special, x, dy, dweight, scratch)
     if isinstance(special, WinogradGradient):
         return winograd_gradient.bind(special, x, dy, dweight, scratch)
-    fast = depthwise_gradient.bind(special, x, dy, dweight, scratch)
-    return plain.unless_finite(dweight, fast, plain.bind_weight_gradient(op, x, dy, dweight))
+    return _guarded(depthwise_gradient.bind(special, x, dy, dweight, scratch), op, x, dy, dweight)
+
+
+def _guarded(fast, op, x, dy, dweight, before=()):
+    """Return ``fast``, and plain sums where its ``dweight`` is not finite; ``before`` are calls that compute dy."""
+    if dweight is None:  # what comes back to a bias is added to no zeros
+        return fast
+    return plain.unless_finite(dweight, fast, in_order([*before, plain.bind_weight_gradient(op, x, dy, dweight)]))
 
 
 def _input_gradient_calls(op, dy, weight, dx, scratch):

@@ -15,6 +15,7 @@ from . import (
     depthwise_gradient,
     im2col,
     planar,
+    planar_gradient,
     weight_gradient,
     winograd,
     winograd_gradient,
@@ -26,6 +27,7 @@ from .fused_pool import pool_record
 from .geometry import Axis, Channels, forward_axis, gradient_axis
 from .im2col import Folded, Unrolled, UnrolledGradient
 from .planar import Planar
+from .planar_gradient import PlanarGradient
 from .weight_gradient import WeightGradient
 from .winograd import Winograd
 from .winograd_gradient import WinogradGradient
@@ -68,8 +70,13 @@ def _describe(op, dtype, source, result, axes, **epilogue) -> Convolution | Dept
 
 
 @lru_cache
-def special_weight_gradient(op, dtype, x_shape) -> WinogradGradient | DepthwiseGradient | UnrolledGradient | None:
-    """Describe dweight by a kernel of its own, or return ``None`` where ``parameter_gradient`` computes it."""
+def special_weight_gradient(
+    op, dtype, x_shape
+) -> WinogradGradient | DepthwiseGradient | PlanarGradient | UnrolledGradient | None:
+    """Describe dweight by a kernel of its own, or return ``None`` where ``parameter_gradient`` computes it.
+
+    A ``PlanarGradient`` is that of the bias, too.
+    """
     if op.algorithm == "im2col":
         return im2col.describe_weight_gradient(op, dtype, x_shape)
     axes, circular = _axes(op, x_shape, forward_axis), op.padding_mode == "circular"
@@ -80,7 +87,10 @@ def special_weight_gradient(op, dtype, x_shape) -> WinogradGradient | DepthwiseG
     channels = Channels.of(op.groups, x_shape[3], op.out_channels)
     if channels.depthwise and not circular:
         return depthwise_gradient.describe(dtype, x_shape, *axes, channels)
-    return None
+    if op.algorithm == "winograd":
+        return None
+    epilogue = {"relu": op.activation == "relu", "pool": pool_record(op.pool, op.conv_shape(x_shape))}
+    return planar_gradient.describe(dtype, x_shape, *axes, channels, op.out_channels, circular=circular, **epilogue)
 
 
 @lru_cache

@@ -116,9 +116,9 @@ def _row(pixels, group, source, packed, out, new=None):
                 whole_groups = columns[0], end_of_groups, v.integer(group)
                 with cgutils.for_range_slice(builder, *whole_groups, INTEGER) as (tap, _):
                     add_taps(line_at, weights_at, tap, group, masks)
-                if group > 1:
-                    with cgutils.for_range(builder, columns[1], start=end_of_groups) as column:
-                        add_taps(line_at, weights_at, column.index, 1, masks)
+                for count in range(1, group):
+                    with builder.if_then(builder.icmp_signed("==", rest, v.integer(count))):
+                        add_taps(line_at, weights_at, end_of_groups, count, masks)
             for value in values:
                 v.store(v.at_least(v.get(value), floor), out_at, masks)
                 out_at = next_pixel(v, out_at, pixel[1])

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import OptionError
 from ..io.kernel_files import watch
 from .cache import folder
+from .compile import OBSTACLE
 from .threads import ADVICE, provide_layer, threading_layer
 from .vector import FEATURES, VECTOR_BITS
 
@@ -137,7 +138,7 @@ def describe() -> dict[str, str]:
         "threads": f"{numba.get_num_threads()} of {numba.config.NUMBA_NUM_THREADS}",
         "threading layer": layer + (f": {ADVICE}" if layer == "workqueue" else ""),
         "kernel cache": str(folder() or "none"),
-        "numba": numba.__version__,
+        "numba": numba.__version__ + (f": compiles slowly, as {OBSTACLE}" if OBSTACLE else ""),
     }
 
 

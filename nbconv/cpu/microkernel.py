@@ -24,6 +24,9 @@ ROWS = (REGISTERS - 4) // 2
 NARROW_ROWS = 9
 """Rows of a tile of sums of one vector: filters of 3 x 3 taps leave none empty, and each keeps its address at hand."""
 
+RUN_ROWS = 24 if REGISTERS >= 32 else 12
+"""Rows of a tile of sums of one vector that lie side by side in x, as 3 taps x 8 channels do: one address will do."""
+
 AHEAD = 32
 """Pixels ahead of the sums that dy is asked for: pixels of many channels lie too far apart to be foreseen."""
 
@@ -63,6 +66,14 @@ def narrow_sum(
 ):
     """Add to NARROW_ROWS sums of one vector of columns; see ``_sum_tile``."""
     return _sum_tile(NARROW_ROWS, 1, False, x, offsets, dy, runs, sums)
+
+
+@intrinsic
+def run_sum(
+    typingctx, x, x_start, offsets, first, dy, dy_start, runs, count, pixels, x_step, dy_step, columns, sums, slot
+):
+    """Add to RUN_ROWS sums of one vector of columns, whose numbers of x lie side by side; see ``_sum_tile``."""
+    return _sum_tile(RUN_ROWS, 1, False, x, offsets, dy, runs, sums, adjoining=True)
 
 
 @intrinsic
@@ -140,14 +151,14 @@ def _product_tile(vectors, depthwise, source, rows, offsets, packed, out):
     return signature, generate
 
 
-def _sum_tile(rows, vectors, depthwise, x, offsets, dy, runs, sums):
+def _sum_tile(rows, vectors, depthwise, x, offsets, dy, runs, sums, *, adjoining=False):
     """Return signature and code of a tile of sums over pixels; j runs over columns, m over rows of the tile::
 
         sums[slot + m * width + j] += sum over runs r < count and i < pixels of
             x[x_start + offsets[first + m] + runs[r, 0] + i * x_step] * dy[dy_start + runs[r, 1] + i * dy_step + j]
 
     ``width`` is the whole tile's, ``sums`` has room for it; columns from ``columns`` on are not read and add zero.
-    Depthwise, lane j reads ``x[... + j]``.
+    Depthwise, lane j reads ``x[... + j]``. ``adjoining``, ``offsets`` rise by one from row to row.
     """
     integer = types.intp
     signature = types.void(
@@ -161,7 +172,7 @@ def _sum_tile(rows, vectors, depthwise, x, offsets, dy, runs, sums):
         )
         v = Vectors(context, builder, x.dtype, vectors)
         x_at, dy_at, offsets_at = v.at(x_at, x_start), v.at(dy_at, dy_start), v.at(offsets_at, first)
-        origins = [v.at(x_at, v.element(offsets_at, m)) for m in range(rows)]
+        origins = [v.at(x_at, v.element(offsets_at, m)) for m in range(1 if adjoining else rows)]
         values = [v.variables(v.zeros()) for _ in range(rows)]
 
         def accumulate(masks):
@@ -176,8 +187,10 @@ def _sum_tile(rows, vectors, depthwise, x, offsets, dy, runs, sums):
                         ahead = builder.add(dy_now, builder.mul(dy_step, v.integer(AHEAD)))
                         for j in range(0, v.columns, v.lanes):
                             v.prefetch(v.at(dy_at, builder.add(ahead, v.integer(j))))
-                    for origin, value in zip(origins, values, strict=True):
-                        pixel = v.at(origin, x_now)
+                    places = [v.at(origin, x_now) for origin in origins]
+                    if adjoining:
+                        places = [v.at(places[0], m) for m in range(rows)]
+                    for pixel, value in zip(places, values, strict=True):
                         v.add_product(value, v.load(pixel, masks) if depthwise else v.broadcast(pixel), gradients)
                     builder.store(builder.add(x_now, x_step), x_offset)
                     builder.store(builder.add(dy_now, dy_step), dy_offset)

@@ -15,10 +15,10 @@ from numba import prange
 
 from ..ops.base import Buffer
 from . import plane_pool
-from .compile import helper, kernel, serial
+from .compile import helper, kernel, routine, serial
 from .convolution import SERIAL_BELOW, Convolution, share
 from .fused_pool import grid_rows, rows_to_pool
-from .memory import clear
+from .memory import clear, copy
 from .microkernel import CHAIN
 from .planar_tiles import eight_columns, four_columns, one_column, three_columns, tile_vectors
 from .plane_blocks import BYTES, DENSE, join_bytes, join_planes, split_pixels
@@ -75,7 +75,11 @@ def _pools(c):
 def pools_planes(geometry, pool) -> bool:
     """Tell whether results can be pooled in planes, or their gradient returned to them."""
     g = geometry[0]
-    return bool(g["groups"] == 1 and g["columns"] in DENSE and plane_pool.serves(pool, int(g["lanes"])))
+    return bool(
+        g["groups"] == 1
+        and (g["columns"] in DENSE or g["columns"] == g["lanes"])
+        and plane_pool.serves(pool, int(g["lanes"]))
+    )
 
 
 def describe(c: Convolution, dtype) -> Planar:
@@ -94,7 +98,7 @@ def describe(c: Convolution, dtype) -> Planar:
         "planes": Buffer((workers, sizes[0]), dtype),
         "plane_results": Buffer((workers, sizes[1]), dtype),
         "pooled": Buffer((workers, max(1, sizes[2])), dtype),
-        "plane_winners": Buffer((workers, max(1, sizes[2])), "uint8"),
+        "plane_winners": Buffer((workers, max(1, sizes[2]) + BYTES * columns), "uint8"),
     }
     offsets = _offsets(c, line, planes[0])
     return Planar(
@@ -180,29 +184,37 @@ def convolve_planes(
 @helper
 def fill_planes(g, b, source, n, band, group, planes):
     """Copy what a band sees of an image, channel by channel."""
-    line, plane, channels, lanes, height, width = b.line, b.plane, g.channels, g.lanes, g.height, g.width
-    depth, pad_top = g.depth, g.pad_top
+    line, width, channels = b.line, g.width, g.channels
     first = min(max(0, g.pad_left), line)
     end = max(first, min(line, width + g.pad_left))
-    start = (n * height * width + first - g.pad_left) * channels + group * depth
-    for row in range(band[1] - band[0] + g.reach_h - 1):
-        h, at = band[0] + row - pad_top, row * line
-        if 0 <= h < height:
-            split_line(
-                source, start + h * width * channels, channels, end - first, depth, lanes, planes, at + first, plane
-            )
-        else:
-            for c in range(depth):
-                clear(planes, c * plane + at, line)
+    top = band[0] - g.pad_top
+    lines = band[1] - band[0] + g.reach_h - 1
+    above = min(lines, max(0, -top))
+    below = max(above, min(lines, g.height - top))
+    for c in range(g.depth):
+        clear(planes, c * b.plane, above * line)
+    start = ((n * g.height + top + above) * width + first - g.pad_left) * channels + group * g.depth
+    steps, size = (width * channels, channels), (below - above, end - first, g.depth)
+    split_lines(source, start, steps, size, g.lanes, planes, above * line + first, (line, b.plane))
+    for c in range(g.depth):
+        clear(planes, c * b.plane + below * line, (lines - below) * line)
 
 
-@helper
-def split_line(source, start, step, width, depth, lanes, planes, place, plane):
-    """Copy a line of pixels, ``step`` elements apart, to planes; zeros follow up to whole vectors."""
-    for k in range(0, depth, lanes):
-        for w in range(0, width, lanes):
-            size = min(lanes, width - w), min(lanes, depth - k)
-            split_pixels(source, start + w * step + k, step, size, planes, place + k * plane + w, plane)
+@routine
+def split_lines(source, start, steps, size, lanes, planes, place, plane_steps):
+    """Copy lines of pixels to planes; zeros follow each line, up to a whole vector.
+
+    ``size`` are lines, pixels and channels, ``steps`` those of lines and pixels, ``plane_steps`` of lines and planes.
+    """
+    for i in range(size[0]):
+        for k in range(0, size[2], lanes):
+            for w in range(0, size[1], lanes):
+                here, there = (
+                    start + i * steps[0] + w * steps[1] + k,
+                    place + i * plane_steps[0] + k * plane_steps[1] + w,
+                )
+                block = min(lanes, size[1] - w), min(lanes, size[2] - k)
+                split_pixels(source, here, steps[1], block, planes, there, plane_steps[1])
 
 
 @helper
@@ -241,21 +253,20 @@ def compute_planes(g, b, phase, group, band, offsets, planes, packed, results):
 @helper
 def write_results(g, b, phase, n, group, band, results, out):
     """Write the results of windows to their places in the image."""
-    line, plane, lanes, columns, step, end = (
-        b.line,
-        b.result_plane,
-        g.lanes,
-        g.columns,
-        phase.out_pixel,
-        phase.end_column,
-    )
-    first, row_step = phase.first_column, phase.out_row
-    image = phase.out_start + n * phase.out_image + group * columns
-    for i in range(max(band[0], phase.first_row), min(band[1], phase.end_row)):
-        start, pixel = image + i * row_step, (i - band[0]) * line
-        for j in range(first, end, lanes):
-            size = min(lanes, end - j), columns
-            join_planes(results, pixel + j, plane, size, out, start + j * step, step)
+    first, end = max(band[0], phase.first_row), min(band[1], phase.end_row)
+    start = phase.out_start + n * phase.out_image + first * phase.out_row + phase.first_column * phase.out_pixel
+    pixel, size = (first - band[0]) * b.line + phase.first_column, (end - first, phase.end_column - phase.first_column)
+    steps, plane_steps = (phase.out_row, phase.out_pixel), (b.line, b.result_plane)
+    join_lines(results, pixel, plane_steps, (*size, g.columns), g.lanes, out, start + group * g.columns, steps)
+
+
+@routine
+def join_lines(planes, place, plane_steps, size, lanes, target, start, steps):
+    """Copy lines of planes to pixels: the reverse of ``split_lines``."""
+    for i in range(size[0]):
+        for w in range(0, size[1], lanes):
+            here, there = place + i * plane_steps[0] + w, start + i * steps[0] + w * steps[1]
+            join_planes(planes, here, plane_steps[1], (min(lanes, size[1] - w), size[2]), target, there, steps[1])
 
 
 @helper
@@ -269,12 +280,12 @@ def pool_results(g, b, p, n, rows, results, pooled, winners, out, argmax):
             for j in range(0, width, lanes):
                 pool_pixels(results, start + j * step, next_line, step, pooled, winners, place + j)
     start = (n * p.height + rows[0]) * width * columns
-    for j in range(0, windows, lanes):
-        size = min(lanes, windows - j), columns
-        join_planes(pooled, j, pooled_plane, size, out, start + j * columns, columns)
-    whole = windows // BYTES * BYTES
-    for j in range(0, whole, BYTES):
-        join_bytes(winners, j, pooled_plane, columns, argmax, start + j * columns)
-    for j in range(whole, windows):
-        for column in range(columns):
-            argmax[start + j * columns + column] = winners[column * pooled_plane + j]
+    join_lines(pooled, 0, (0, pooled_plane), (1, windows, columns), lanes, out, start, (0, columns))
+    spare = columns * pooled_plane
+    for j in range(0, windows, BYTES):
+        count = min(BYTES, windows - j) * columns
+        if count == BYTES * columns:
+            join_bytes(winners, j, pooled_plane, columns, argmax, start + j * columns)
+        else:
+            join_bytes(winners, j, pooled_plane, columns, winners, spare)
+            copy(winners, spare, argmax, start + j * columns, count)

@@ -6,7 +6,6 @@ pixels of one channel, and each weight that applies to them goes to all lanes.
 
 from __future__ import annotations
 
-from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -19,7 +18,7 @@ MOST_VECTORS = 12
 SUM_ROWS = 9
 """Rows of a tile of sums: filters of 3 x 3 taps leave none empty."""
 
-SUM_COLUMNS = (REGISTERS - 6) // 9 if REGISTERS < 32 else 2
+SUM_COLUMNS = REGISTERS // 16
 """Columns of a tile of sums: each has a register for every row. With more, few filters would leave some empty."""
 
 _PAIR = types.UniTuple(types.intp, 2)
@@ -107,15 +106,15 @@ def _tile(columns, planes, offsets, packed, results):
 
 @intrinsic
 def sum_pixels(typingctx, planes, offsets, first, gradients, start, plane, count, sums, slot):
-    """Add a tile of sums over ``count`` vectors of pixels to ``sums``, if all of its numbers are finite::
+    """Add a tile of sums over ``count`` vectors of pixels to ``sums``::
 
         sums[slot + (m * SUM_COLUMNS + j) * lanes + lane] += sum over vectors p of
             planes[offsets[first + m] + p * lanes + lane] * gradients[start + j * plane + p * lanes + lane]
 
-    Return whether they are.
+    One more row, behind the others, has sums of the gradients alone.
     """
     integer = types.intp
-    signature = types.boolean(planes, offsets, integer, gradients, integer, integer, integer, sums, integer)
+    signature = types.void(planes, offsets, integer, gradients, integer, integer, integer, sums, integer)
 
     def generate(context, builder, signature, arguments):
         planes_at, offsets_at, first, gradients_at, start, plane, count, sums_at, slot = pointers(
@@ -125,7 +124,7 @@ def sum_pixels(typingctx, planes, offsets, first, gradients, start, plane, count
         offsets_at, gradients_at, sums_at = v.at(offsets_at, first), v.at(gradients_at, start), v.at(sums_at, slot)
         origins = [v.at(planes_at, builder.sext(v.element(offsets_at, m), INTEGER)) for m in range(SUM_ROWS)]
         columns = [v.at(gradients_at, v.steps(None, plane, j)) for j in range(SUM_COLUMNS)]
-        values = [[v.variables(v.zeros()) for _ in columns] for _ in origins]
+        *values, alone = [[v.variables(v.zeros()) for _ in columns] for _ in range(SUM_ROWS + 1)]
         with cgutils.for_range(builder, count) as vector:
             at = builder.mul(vector.index, v.integer(v.lanes))
             numbers = [v.load(v.at(column, at)) for column in columns]
@@ -133,12 +132,12 @@ def sum_pixels(typingctx, planes, offsets, first, gradients, start, plane, count
                 seen = v.load(v.at(origin, at))
                 for value, number in zip(row, numbers, strict=True):
                     v.add_product(value, seen, number)
-        totals = [v.get(value)[0] for row in values for value in row]
-        are_finite = v.all_finite(totals, [v.all_lanes(1, ir.IntType(1))])
-        with builder.if_then(are_finite):
-            for k, total in enumerate(totals):
-                place = v.at(sums_at, k * v.lanes)
-                v.store(v.add(v.load(place), [total]), place)
-        return are_finite
+            for value, number in zip(alone, numbers, strict=True):
+                v.set(value, v.add(v.get(value), number))
+        totals = [v.get(value)[0] for row in (*values, alone) for value in row]
+        for k, total in enumerate(totals):
+            place = v.at(sums_at, k * v.lanes)
+            v.store(v.add(v.load(place), [total]), place)
+        return context.get_dummy_value()
 
     return signature, generate

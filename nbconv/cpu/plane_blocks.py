@@ -14,8 +14,8 @@ from numba.extending import intrinsic
 from .vector import lanes
 from .vectors import Vectors, pointers
 
-DENSE = 1, 2, 3, 4, 8, 16
-"""Numbers of channels whose pixels, where they have no gaps, are split and joined as whole vectors."""
+DENSE = 1, 2, 3, 4, 8
+"""Numbers of channels, less than a vector, whose pixels are split and joined as whole vectors if they have no gaps."""
 
 BYTES = 16
 """Bytes that are joined together: shuffles of more would have to cross the parts of a register."""
@@ -94,7 +94,7 @@ def join_planes(typingctx, source, start, plane, size, target, place, step):
 
 @intrinsic
 def join_bytes(typingctx, source, start, plane, channels, target, place):
-    """Copy 16 pixels of planes of bytes, ``plane`` apart, to where pixels of ``DENSE`` channels have no gaps."""
+    """Copy 16 pixels of planes of bytes, ``plane`` apart, to pixels without gaps, of ``DENSE`` or 16 channels."""
     integer = types.intp
     signature = types.void(source, integer, integer, integer, target, integer)
 
@@ -108,7 +108,7 @@ def join_bytes(typingctx, source, start, plane, channels, target, place):
 
 @intrinsic
 def split_bytes(typingctx, source, start, plane, channels, target, place):
-    """Copy 16 pixels of ``DENSE`` channels without gaps to planes of bytes, ``plane`` apart."""
+    """Copy 16 pixels of channels without gaps, ``DENSE`` or 16, to planes of bytes, ``plane`` apart."""
     integer = types.intp
     signature = types.void(source, integer, integer, integer, target, integer)
 
@@ -121,12 +121,12 @@ def split_bytes(typingctx, source, start, plane, channels, target, place):
 
 
 def _for_bytes(move):
-    """Return code that moves bytes, ``move(vectors, source, plane, target, count)``, for any number of ``DENSE``."""
+    """Return code that moves bytes, ``move(vectors, source, plane, target, count)``, for ``DENSE`` channels or 16."""
 
     def generate(context, builder, signature, arguments):
         source_at, start, plane, channels, target_at, place = pointers(context, builder, signature, arguments)
         v = Vectors(context, builder, signature.args[0].dtype, parts=lanes("uint8") // BYTES)
-        for count in DENSE:
+        for count in (*DENSE, BYTES):
             with builder.if_then(builder.icmp_signed("==", channels, v.integer(count))):
                 move(v, v.at(source_at, start), plane, v.at(target_at, place), count)
         return context.get_dummy_value()
@@ -228,4 +228,4 @@ def _for_pixels(v, step, channels, write_dense, write_any):
             with no:
                 choose(counts[1:])
 
-    choose([count for count in DENSE if count <= v.lanes])
+    choose([count for count in DENSE if count < v.lanes])

@@ -62,29 +62,29 @@ def pool_pixels(typingctx, plane, start, line, size, out, argmax, place):
 
 
 @intrinsic
-def unpool_pixels(typingctx, dy, argmax, place, windows, size, row, plane, start):
-    """Return the gradients ``dy[place]`` of a vector of windows to row ``row`` of their pixels, from ``start``.
+def unpool_pixels(typingctx, dy, argmax, place, windows, size, plane, start, line):
+    """Return the gradients ``dy[place]`` of a vector of windows to their pixels, from ``start``, lines ``line`` apart.
 
     Whole vectors are written: winners get the gradient, all others and what is past the last of ``windows``, zero.
     """
     integer = types.intp
-    signature = types.void(dy, argmax, integer, integer, integer, integer, plane, integer)
+    signature = types.void(dy, argmax, integer, integer, integer, plane, integer, integer)
 
     def generate(context, builder, signature, arguments):
-        dy_at, argmax_at, place, windows, size, row, plane_at, start = pointers(context, builder, signature, arguments)
+        dy_at, argmax_at, place, windows, size, plane_at, start, line = pointers(context, builder, signature, arguments)
         v = Vectors(context, builder, dy.dtype)
         (value,) = v.choose(v.masks(windows)[0], v.load(v.at(dy_at, place)), v.zeros())
         winner = v.load_integers(v.at(argmax_at, place))
 
         def unpool(count):
-            first = builder.mul(row, v.integer(count))
-            taps = []
-            for s in range(count):
-                position = builder.trunc(builder.add(first, v.integer(s)), _POSITION)
-                is_winner = builder.icmp_signed("==", winner, v.all_lanes(position, _POSITION))
-                taps += v.choose(is_winner, [value], v.zeros())
-            for k, vector in enumerate(join(v, taps)):
-                v.store([vector], v.at(v.at(plane_at, start), k * v.lanes))
+            for r in range(count):
+                taps = []
+                for s in range(count):
+                    position = v.all_lanes(ir.Constant(_POSITION, r * count + s), _POSITION)
+                    taps += v.choose(builder.icmp_signed("==", winner, position), [value], v.zeros())
+                row_at = v.at(v.at(plane_at, start), v.steps(None, line, r))
+                for k, vector in enumerate(join(v, taps)):
+                    v.store([vector], v.at(row_at, k * v.lanes))
 
         _for_sizes(v, size, unpool)
         return context.get_dummy_value()

@@ -18,7 +18,7 @@ from .compile import helper, kernel, serial
 from .convolution import SERIAL_BELOW, first_channel, share
 from .geometry import Axis, Channels
 from .memory import clear
-from .microkernel import NARROW_ROWS, ROWS, channel_sum, narrow_sum, wide_sum
+from .microkernel import NARROW_ROWS, ROWS, RUN_ROWS, channel_sum, narrow_sum, run_sum, wide_sum
 from .records import SUMS, geometry_record, one
 from .strips import MOST_ELEMENTS, copy_strip, strip_bounds, strip_origin, worker_count
 from .vector import lanes
@@ -61,7 +61,8 @@ def describe(
     strips = _choose_strips(geometry)
     g = geometry[0]
     offsets = _offsets(g, rows.phases[0], columns.phases[0])
-    sums = sums_record(channels, dtype, len(offsets), ROWS, NARROW_ROWS)
+    narrow_rows = RUN_ROWS if not channels.depthwise and _in_runs(offsets) else NARROW_ROWS
+    sums = sums_record(channels, dtype, len(offsets), ROWS, narrow_rows)
     sums["pieces"], sums["bias"] = min(-(-UNITS // int(sums[0]["tiles"])), strips, MOST_PIECES), bias
     if not weight:
         sums["tiles"] = 0
@@ -109,6 +110,11 @@ def _offsets(g, rows, columns):
     r, s = (np.array([offset for _, offset in phase.taps], np.int64) for phase in (rows, columns))
     taps = (r[:, None] * g["strip_width"] + s).reshape(-1, 1) * g["channels"]
     return (taps + np.arange(g["depth"])).reshape(-1)
+
+
+def _in_runs(offsets):
+    """Tell whether each ``RUN_ROWS`` rows of the weight read x side by side."""
+    return len(offsets) % RUN_ROWS == 0 and bool((np.diff(offsets.reshape(-1, RUN_ROWS)) == 1).all())
 
 
 def _scratch(g, sums, dtype, work):
@@ -234,6 +240,8 @@ def sum_tile(g, s, tile, offsets, x, dy, runs, count, pixels, sums, slot):
                 channel_sum(x, xs, offsets, row, dy, dys, rows, len(rows), part, x_step, dy_step, columns, sums, slot)
             elif columns > g.lanes:
                 wide_sum(x, xs, offsets, row, dy, dys, rows, len(rows), part, x_step, dy_step, columns, sums, slot)
+            elif s.narrow_rows == RUN_ROWS:
+                run_sum(x, xs, offsets, row, dy, dys, rows, len(rows), part, x_step, dy_step, columns, sums, slot)
             else:
                 narrow_sum(x, xs, offsets, row, dy, dys, rows, len(rows), part, x_step, dy_step, columns, sums, slot)
 

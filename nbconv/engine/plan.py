@@ -145,6 +145,12 @@ class Plan:
         nodes = ((i, self.graph.nodes[i].name) for i in self.graph.sources)
         return {name: self._arrays["gradient", i] for i, name in nodes if ("gradient", i) in self._arrays}
 
+    def kept(self) -> list:
+        """The arrays that ``backward`` reads after ``forward``, step by step, parameters among them."""
+        steps = [step.node for step in self._schedule.backward if isinstance(step, Backward)]
+        named = [(self.graph.nodes[i].op.reads_in_backward(), self._operands(i)) for i in steps]
+        return [arrays[name] for names, arrays in named for name in names if arrays.get(name) is not None]
+
     def set_step(self, step: int) -> None:
         """Set the step that random numbers are a function of."""
         self._rng[:, 1] = step
