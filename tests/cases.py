@@ -48,6 +48,7 @@ from nbconv import (
     Upsample,
 )
 from nbconv.ops.base import Op, Shape
+from nbconv.ops.guard import Guard, Snapshot
 from nbconv.ops.optimizer import Optimizer
 from nbconv.ops.regularizer import L2
 
@@ -688,6 +689,14 @@ OPTIMIZER = [
     Case(L2(2.0), (37,), "special"),
     Case(L2(0.1), (150_001,)),
 ]
+GUARD = [
+    Case(Snapshot(), (1,)),
+    Case(Snapshot(), (301,)),
+    Case(Guard(), (1,)),
+    Case(Guard(), (301,)),
+    Case(Guard(), (301,), "-inf"),
+    Case(Guard(), (301,), "infinite sample"),
+]
 CASES = [
     *CONV,
     *CONV_TRANSPOSE,
@@ -703,6 +712,7 @@ CASES = [
     *SOFTMAX,
     *LOSS,
     *OPTIMIZER,
+    *GUARD,
 ]
 
 EXACT = {"float32": 0.0, "float64": 0.0}
@@ -746,6 +756,8 @@ TOLERANCE = {
     AdamW: {"float32": 3e-7, "float64": 1e-15},
     RMSProp: {"float32": 3e-7, "float64": 1e-15},
     L2: {"float32": 2e-7, "float64": 1e-15},
+    Snapshot: EXACT,
+    Guard: EXACT,
 }
 """The largest allowed distance from the reference run in float64 on the same rounded inputs.
 

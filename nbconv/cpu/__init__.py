@@ -4,6 +4,7 @@ from ..ops.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from ..ops.conv import Conv2d
 from ..ops.conv_transpose import ConvTranspose2d
 from ..ops.dropout import Dropout, Dropout2d
+from ..ops.guard import Guard, Snapshot
 from ..ops.linear import Linear
 from ..ops.loss import MSE, BCEWithLogits, CrossEntropy, Hinge
 from ..ops.merge import Add, Concat
@@ -22,6 +23,7 @@ from . import (
     device,
     dropout,
     group_norm,
+    guard,
     linear,
     loss,
     merge,
@@ -77,6 +79,8 @@ KERNELS = {
     Adam: (optimizer.adam, None),
     AdamW: (optimizer.adam, None),
     RMSProp: (optimizer.rmsprop, None),
+    Snapshot: (guard.snapshot, None),
+    Guard: (guard.guard, None),
 }
 SCRATCH = {
     Conv2d: (conv.forward_scratch, conv.backward_scratch),

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import NamedTuple
 
 import numpy as np
 
 from . import simulator
 from .simulator import DeviceArray
+
+
+class Fetched(NamedTuple):
+    """Arrays on their way to the host."""
+
+    hosts: list
+
+    def ready(self):
+        """Whether they have come, so that nobody has to wait."""
+        return True
+
+    def arrays(self):
+        """Wait for them, and return NumPy arrays."""
+        return self.hosts
 
 
 def available() -> str | None:
@@ -47,6 +62,16 @@ def fill(target, value):
 def copy(target, source):
     """Copy one array of this device into another."""
     target.memory[...] = source.memory
+
+
+def fetch(arrays):
+    """Begin to bring arrays to the host, as they are when all that was asked for before is done."""
+    return Fetched([get(array) for array in arrays])
+
+
+def adopt(array):
+    """Return an array of this device that shares memory with somebody else's, or ``None`` if it lies elsewhere."""
+    return array if isinstance(array, DeviceArray) else None
 
 
 def take(target, samples, rows):

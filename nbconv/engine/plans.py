@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-
-import numpy as np
+from collections.abc import Sequence
 
 from ..ops.base import Op
+from ..ops.regularizer import L2
 from .graph import Graph, append
+from .guard import Guard
 from .parameters import Parameters
 from .penalty import Penalty
 from .plan import Plan
 from .rewrites import for_inference, for_training
+from .scores import Scores
+from .update import Update
 
 KEPT = 8
 """How many plans are kept; the one unused for longest goes first."""
@@ -31,23 +33,38 @@ class Plans:
         self._graph, self._parameters = graph, parameters
         self._rewrite, self._seed, self._threads = rewrite, seed, threads
         self._watched: tuple[Op, ...] = ()
+        self._update: Update | None = None
         self._penalty: Penalty | None = None
-        self._update: Callable[[], None] | None = None
+        self._guard: Guard | None = None
+        self._scores: Scores | None = None
         self._plans: OrderedDict[tuple, Plan] = OrderedDict()
 
     def __len__(self):
         return len(self._plans)
 
-    def compile(
-        self, loss: Op, metrics: Sequence[Op], update: Callable[[], None], penalty: Penalty | None = None
-    ) -> None:
-        """Choose the loss, the metrics, the optimiser's call and a penalty.
+    @property
+    def scores(self) -> Scores:
+        """The numbers of the step, or of the batch evaluated, that ran last."""
+        assert self._scores is not None, "compile comes first"
+        return self._scores
+
+    @property
+    def guard(self) -> Guard:
+        """What keeps training from following what is not finite."""
+        assert self._guard is not None, "compile comes first"
+        return self._guard
+
+    def compile(self, loss: Op, metrics: Sequence[Op], update: Update, l2: L2 | None = None) -> None:
+        """Choose the loss, the metrics, the optimiser and a penalty.
 
         Raises ``ShapeError`` if the loss does not fit the output, ``OptionError`` if a metric does not fit the loss.
         """
         watched = (loss, *metrics)
         append(self._graph, watched, self._graph.outputs[0])
-        self._watched, self._update, self._penalty = watched, update, penalty
+        self._watched, self._update = watched, update
+        self._scores = Scores(self._parameters.device.memory, len(watched))
+        self._penalty = Penalty(l2, self._parameters, self._scores.penalty) if l2 else None
+        self._guard = Guard(self._parameters, update)
         self._plans.clear()
 
     def get(self, use: str, batch: int, *, input_gradients: bool = False) -> Plan:
@@ -77,9 +94,11 @@ class Plans:
             seed=self._seed,
             threads=self._threads,
             penalty=self._penalty if use in ("train", "evaluate") else None,
-            update=self._update if use == "train" else None,
+            scores=self._scores if use in ("train", "evaluate") else None,
+            update=self._update.call if self._update and use == "train" else None,
+            guard=self._guard if use == "train" else None,
         )
         if use == "train":
             for seed in plan.seeds.values():
-                self._parameters.device.memory.write(seed, np.ones(1))
+                self._parameters.device.memory.fill(seed, 1)
         return plan

@@ -7,14 +7,17 @@ computed from its parameters alone, once as long as they do not change.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
-from ctypes.util import find_library
+from ctypes import CDLL
 from dataclasses import dataclass
+from functools import cache, cached_property
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
-from ..errors import DeviceError, UnsupportedOp
+from ..errors import DeviceError, OptionError, UnsupportedOp
 from ..ops.base import Buffer, Op, Shape
 
 DEVICES = ("reference", "cpu", "cuda")
@@ -31,10 +34,18 @@ class Device:
     def __str__(self):
         return self.name if not self.index else f"{self.name}:{self.index}"
 
-    @property
-    def memory(self) -> ModuleType:
-        """What has ``empty``, ``put``, ``get``, ``synchronize``, ``sequence``, ``describe``."""
-        return self.package.device
+    @cached_property
+    def memory(self) -> Any:
+        """What has ``empty``, ``put``, ``get``, ``fetch``, ``sequence`` and the other functions of this unit."""
+        return self.package.device.unit(self.index)
+
+    def check_threads(self, threads: int | None) -> None:
+        """Raise ``OptionError`` for a number of threads where kernels do not run in threads of the host."""
+        if threads is not None and self.name == "cuda":
+            raise OptionError(
+                f"threads={threads} means nothing on {str(self)!r}, whose kernels run on the GPU; "
+                f'leave it out, or use device="cpu"'
+            )
 
 
 def open_device(spec: str | Device) -> Device:
@@ -49,17 +60,35 @@ def open_device(spec: str | Device) -> Device:
         raise DeviceError(f'unknown device {spec!r}; there are "cpu", "cuda", "cuda:1", "reference" and "auto"')
     name, index = match[1], int(match[2] or 0)
     if name == "auto":
-        name = "cpu"
-    if name not in DEVICES:
-        raise DeviceError(f'device {spec!r} is not available: {why_no_cuda()}; use device="cpu" or device="auto"')
-    return Device(name, index, import_module(f"nbconv.{name}"))
+        name = "cpu" if is_simulated() or why_no_cuda() else "cuda"
+    problem = why_no_cuda() if name == "cuda" else None
+    if problem:
+        raise DeviceError(f'device {spec!r} is not available: {problem}; use device="cpu" or device="auto"')
+    return _opened(name, index)
 
 
-def why_no_cuda() -> str:
-    """Say why there is no GPU to compute on."""
-    driver = find_library("nvcuda" if sys.platform == "win32" else "cuda")
-    machine = "an NVIDIA driver is there" if driver else "no NVIDIA driver is installed"
-    return f"{machine}, and this version of nbconv has no CUDA kernels yet"
+@cache
+def _opened(name: str, index: int) -> Device:
+    device = Device(name, index, import_module(f"nbconv.{name}"))
+    device.memory  # noqa: B018 - a unit that is not there is said now
+    return device
+
+
+def is_simulated() -> bool:
+    """Whether the cuda device runs in the simulator, thread by thread: with ``NUMBA_ENABLE_CUDASIM=1``."""
+    return os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
+
+
+@cache
+def why_no_cuda() -> str | None:
+    """Say why there is no GPU to compute on; ``None`` if there is one. Where there is no driver, nothing is imported."""
+    if is_simulated():
+        return None
+    try:
+        CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return "no NVIDIA driver is installed"
+    return import_module("nbconv.cuda.requirements").problem()
 
 
 def kernels(op_type: type[Op], device: Device):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -20,13 +22,23 @@ Key = tuple
 class Storage:
     """All arrays of a plan, in one arena; what is never in use at the same time may lie in the same place.
 
-    ``keep_prepared`` keeps what is computed from parameters alone from one run to the next.
+    ``keep_prepared`` keeps what is computed from parameters alone from one run to the next. ``given`` are arrays that
+    lie elsewhere.
     """
 
-    def __init__(self, graph: Graph, schedule: Schedule, batch: int, device: Device, dtype: str, keep_prepared: bool):
-        self._graph, self._schedule = graph, schedule
+    def __init__(
+        self,
+        graph: Graph,
+        schedule: Schedule,
+        batch: int,
+        device: Device,
+        dtype: str,
+        keep_prepared: bool,
+        given: Mapping[Key, Any],
+    ):
+        self._graph, self._schedule, self._memory = graph, schedule, device.memory
         self._buffers = _buffers(graph, schedule, batch, device, dtype)
-        lives = self._lifetimes(keep_prepared)
+        lives = {key: life for key, life in self._lifetimes(keep_prepared).items() if key not in given}
         blocks = [Block(_nbytes(self._buffers[key]), *life) for key, life in lives.items()]
         layout = lay_out(blocks)
         self.nbytes = layout.nbytes
@@ -38,6 +50,7 @@ class Storage:
             .reshape(self._buffers[key].shape)
             for key, start, block in zip(lives, layout.offsets, blocks, strict=True)
         }
+        self._arrays.update(given)
 
     def __getitem__(self, key: Key):
         return self._arrays[key]
@@ -47,7 +60,7 @@ class Storage:
 
     def clear(self) -> None:
         """Set everything to zero."""
-        self.arena[...] = 0
+        self._memory.fill(self.arena, 0)
 
     def gradient(self, gradient: Gradient):
         """The array of a gradient, or of a part of one."""

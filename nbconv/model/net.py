@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from threading import RLock
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from ..ops.options import LARGEST_SEED, choice, flag, integer
 from ..train.initializers import initial_values
 
 DTYPES = ("float32", "float64")
+T = TypeVar("T")
 
 
 class Net:
@@ -56,6 +58,7 @@ class Net:
         self.seed = integer(seed, "seed", least=0, most=LARGEST_SEED)
         self.rewrite = flag(rewrite, "rewrite")
         self.threads = None if threads is None else integer(threads, "threads")
+        self.device.check_threads(self.threads)
         self.parameters = Parameters(graph, self.device, self.dtype)
         self.step = 0
         self._plans = Plans(graph, self.parameters, rewrite=self.rewrite, seed=self.seed, threads=self.threads)
@@ -87,13 +90,14 @@ class Net:
         """Return the model's output for any number of samples: (N, 10) logits, say; a tuple for several outputs."""
         samples = self._feed.samples(x, check_finite)
         batches = Batches(len(samples[0]), batch_size, shuffle=False)
-        parts: list[list[np.ndarray]] = [[] for _ in self.graph.outputs]
         with self._lock:
-            for index in batches.epoch(0):
-                plan = self._inference("predict", samples, index)
-                for part, output in zip(parts, plan.outputs, strict=True):
-                    part.append(self.device.memory.get(output))
-        return self._outputs([np.concatenate(part) for part in parts])
+            parts = [fetched.arrays() for fetched in ahead(self._predictions(samples, batches))]
+        return self._outputs([np.concatenate(part) for part in zip(*parts, strict=True)])
+
+    def _predictions(self, samples, batches: Batches) -> Iterator[Any]:
+        """Launch batch after batch, and hand over the outputs that are on their way to the host."""
+        for index in batches.epoch(0):
+            yield self.device.memory.fetch(self._inference("predict", samples, index).outputs)
 
     def classify(self, x, batch_size: int = 256, check_finite: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Return the most likely class of each sample and its probability: two (N,).
@@ -139,7 +143,7 @@ class Net:
         with self._lock:
             if training:
                 plan = self._plans.get("backward", len(samples[0]), input_gradients=input_gradients)
-                self._stage(plan, samples, slice(None))
+                self._stage(plan, samples, slice(0, len(samples[0])))
                 self._begin_training_forward(plan)
                 plan.forward()
             else:
@@ -230,6 +234,16 @@ class Net:
     def __repr__(self):
         layers = ", ".join(repr(self.graph.nodes[i].op) for i in self.graph.steps)
         return f"{type(self).__name__}({layers}, device={str(self.device)!r}, dtype={self.dtype!r})"
+
+
+def ahead(items: Iterable[T]) -> Iterator[T]:
+    """Hand over each item when the next one was made: the device works at that while the host looks at this."""
+    items = iter(items)
+    for item in items:
+        for following in items:
+            yield item
+            item = following
+        yield item
 
 
 def count(index: np.ndarray | slice) -> int:
