@@ -51,6 +51,7 @@ from nbconv.ops.base import Op, Shape
 from nbconv.ops.guard import Guard, Snapshot
 from nbconv.ops.optimizer import Optimizer
 from nbconv.ops.regularizer import L2
+from nbconv.ops.stage import Gather, OutOfRange
 
 DTYPES = ("float32", "float64")
 
@@ -84,6 +85,10 @@ With "ties", parameters and gradients are small integers too, so that sums of pr
 """
 
 
+ROWS = 5
+"""How many rows are gathered."""
+
+
 class Case(NamedTuple):
     """An op, the shape of its (first) input, channels last, and what is in it."""
 
@@ -95,10 +100,14 @@ class Case(NamedTuple):
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
-        """The shapes of all inputs: labels are one per row, all others as large as the first but for their channels."""
+        """The shapes of all inputs: labels are one per row, all others as large as the first but for their channels.
+
+        Rows to be gathered are a few.
+        """
         if isinstance(self.op, Concat):
             return tuple((*self.x[:-1], channels) for channels in self.op.channels)
-        return tuple(self.x[:-1] if name == "labels" else self.x for name in self.op.inputs)
+        others = {"labels": self.x[:-1], "rows": (ROWS,)}
+        return tuple(others.get(name, self.x) for name in self.op.inputs)
 
     def operands(self, dtype: str) -> dict[str, np.ndarray]:
         """Inputs, parameters and state; the optimisers' state, which forward moves, starts as zeros."""
@@ -110,7 +119,7 @@ class Case(NamedTuple):
         arrays |= {name: rng.uniform(0.5, 1.5, shape) for name, shape in op.state_shapes(*self.shapes).items()}
         if isinstance(op, Optimizer):
             arrays |= {name: np.zeros(self.x) for name in op.saved_shapes(*self.shapes)}
-        return {name: a if name == "labels" else a.astype(dtype) for name, a in arrays.items()}
+        return {name: a if name in self.op.integer_inputs else a.astype(dtype) for name, a in arrays.items()}
 
     def at_step(self, step: int, dtype: str) -> dict[str, np.ndarray]:
         """What differs from step to step, counted from 1: seed and step, learning rate and gradient."""
@@ -134,6 +143,8 @@ class Case(NamedTuple):
     def _input(self, name, rng, shape) -> np.ndarray:
         if name == "labels":
             return rng.integers(0, self.x[-1], shape)
+        if name == "rows":
+            return rng.integers(0, self.x[0], shape)
         if name == "target":
             return rng.integers(0, 2, shape) if self.values == "ties" else rng.random(shape)
         x = rng.standard_normal(shape)
@@ -697,6 +708,18 @@ GUARD = [
     Case(Guard(), (301,), "-inf"),
     Case(Guard(), (301,), "infinite sample"),
 ]
+STAGE = [
+    Case(Gather(), (3, 4)),
+    Case(Gather(), (7,)),
+    Case(Gather(), (2, 5, 3, 17)),
+    Case(Gather(channels_first=True), (7, 3, 5, 4), "special"),
+    Case(Gather(channels_first=True), (1, 17, 6)),
+    Case(Gather(channels_first=True), (6, 4)),
+    Case(OutOfRange(), (4, 3)),
+    Case(OutOfRange(-1.0, 1.0), (301,)),
+    Case(OutOfRange(-3.0, 3.0), (7, 3, 5), "special"),
+    Case(OutOfRange(-1e300, 1e300), (5, 60), "nan"),
+]
 CASES = [
     *CONV,
     *CONV_TRANSPOSE,
@@ -713,6 +736,7 @@ CASES = [
     *LOSS,
     *OPTIMIZER,
     *GUARD,
+    *STAGE,
 ]
 
 EXACT = {"float32": 0.0, "float64": 0.0}
@@ -758,6 +782,8 @@ TOLERANCE = {
     L2: {"float32": 2e-7, "float64": 1e-15},
     Snapshot: EXACT,
     Guard: EXACT,
+    Gather: EXACT,
+    OutOfRange: EXACT,
 }
 """The largest allowed distance from the reference run in float64 on the same rounded inputs.
 

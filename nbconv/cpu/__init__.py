@@ -16,6 +16,7 @@ from ..ops.regularizer import L2
 from ..ops.reshape import Flatten
 from ..ops.resize import Pad2d, Upsample
 from ..ops.sequence import AvgPool1d, Conv1d, GlobalAvgPool1d, MaxPool1d
+from ..ops.stage import Gather, OutOfRange
 from . import (
     activation,
     conv,
@@ -35,6 +36,7 @@ from . import (
     reshape,
     resize,
     sequence,
+    stage,
 )
 
 __all__ = ["KERNELS", "PREPARE", "SCRATCH", "device"]
@@ -81,6 +83,8 @@ KERNELS = {
     RMSProp: (optimizer.rmsprop, None),
     Snapshot: (guard.snapshot, None),
     Guard: (guard.guard, None),
+    Gather: (stage.gather, None),
+    OutOfRange: (stage.out_of_range, None),
 }
 SCRATCH = {
     Conv2d: (conv.forward_scratch, conv.backward_scratch),

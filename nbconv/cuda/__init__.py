@@ -2,7 +2,8 @@
 
 from ..ops.activation import ReLU
 from ..ops.guard import Guard, Snapshot
-from . import activation, device, guard
+from ..ops.stage import Gather, OutOfRange
+from . import activation, device, guard, stage
 
 __all__ = ["KERNELS", "PREPARE", "SCRATCH", "device"]
 
@@ -10,6 +11,10 @@ KERNELS: dict = {
     ReLU: (activation.relu, activation.relu_backward),
     Snapshot: (guard.snapshot, None),
     Guard: (guard.guard, None),
+    Gather: (stage.gather, None),
+    OutOfRange: (stage.out_of_range, None),
 }
-SCRATCH: dict = {}
+SCRATCH: dict = {
+    OutOfRange: (stage.scratch, None),
+}
 PREPARE: dict = {}

@@ -19,6 +19,7 @@ from ..ops.regularizer import L2
 from ..ops.reshape import Flatten
 from ..ops.resize import Pad2d, Upsample
 from ..ops.sequence import AvgPool1d, Conv1d, GlobalAvgPool1d, MaxPool1d
+from ..ops.stage import Gather, OutOfRange
 from . import (
     activation,
     conv,
@@ -38,6 +39,7 @@ from . import (
     reshape,
     resize,
     sequence,
+    stage,
 )
 
 __all__ = ["KERNELS", "PREPARE", "SCRATCH", "device"]
@@ -84,6 +86,8 @@ KERNELS = {
     RMSProp: (optimizer.rmsprop, None),
     Snapshot: (guard.snapshot, None),
     Guard: (guard.guard, None),
+    Gather: (stage.gather, None),
+    OutOfRange: (stage.out_of_range, None),
 }
 SCRATCH: dict = {}
 PREPARE: dict = {}
