@@ -15,6 +15,7 @@ FLOORS = (
     {"data", "io"},
     {"reference", "cpu"},
     {"engine"},
+    {"tensor"},
     {"functional", "train", "inspect"},
     {"compat", "filters", "model"},
     {"convert", "zoo"},

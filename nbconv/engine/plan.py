@@ -20,10 +20,11 @@ from .graph import Graph
 from .guard import Guard
 from .parameters import Arena, Parameters
 from .penalty import Penalty
+from .registry import Device
 from .rewrites import folded_parameters
 from .schedule import Accumulate, Backward, Forward, schedule
 from .scores import Scores
-from .storage import Storage
+from .storage import Arrangement, Storage
 
 
 class MemoryReport(NamedTuple):
@@ -56,6 +57,21 @@ class Observed(NamedTuple):
     read: dict[str, np.ndarray]
     written: dict[str, np.ndarray]
     """Of forward: "out", what is saved for backward, and state; of backward: gradients by operand."""
+
+
+def arena_bytes(
+    graph: Graph,
+    device: Device,
+    dtype: str,
+    batch: int,
+    *,
+    training: bool,
+    targets: tuple[int, ...] = (),
+    input_gradients: bool = False,
+) -> int:
+    """Return the bytes of a plan's arena, without making it; the arguments are those of ``Plan``."""
+    steps = schedule(graph, targets, input_gradients=input_gradients)
+    return Arrangement(graph, steps, batch, device, dtype, keep_prepared=not training).nbytes
 
 
 class Plan:
@@ -253,9 +269,8 @@ class Plan:
                 raise type(error)(f"{self.graph.describe(position)}: {error}") from None
 
     def _allocate(self, given: dict) -> Storage:
-        graph, parameters = self.graph, self.parameters
-        keep_prepared = not self.training
-        return Storage(graph, self._schedule, self.batch, self.device, parameters.dtype, keep_prepared, given)
+        place = self.graph, self._schedule, self.batch, self.device, self.parameters.dtype, not self.training
+        return Storage(Arrangement(*place, given), self.device, given)
 
     # binding
 
