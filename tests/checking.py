@@ -11,7 +11,26 @@ from running import Bound, exact
 
 def check_forward(case: Case, device: str, dtype: str) -> None:
     """Assert that a device computes what the reference computes in float64 from the same rounded inputs."""
-    got, want = Bound(case, device, dtype).forward(), exact(case, dtype).forward()
+    _check_results(case, dtype, Bound(case, device, dtype).forward())
+
+
+def check_backward(case: Case, device: str, dtype: str) -> None:
+    """Assert the same of all gradients; the reference starts from the device's own results of forward."""
+    bound = Bound(case, device, dtype)
+    _check_gradients(case, dtype, bound, bound.forward())
+
+
+def check_both(case: Case, device: str, dtype: str) -> None:
+    """Assert both of one run, for a device on which each takes long."""
+    bound = Bound(case, device, dtype)
+    results = bound.forward()
+    _check_results(case, dtype, results)
+    if case.op.differentiable:
+        _check_gradients(case, dtype, bound, results)
+
+
+def _check_results(case, dtype, results: dict) -> None:
+    got, want = dict(results), exact(case, dtype).forward()
     if getattr(case.op, "pool", None):
         same = got["argmax"] == want["argmax"]
         _check_winners(case, dtype, got.pop("argmax"), want.pop("argmax"))
@@ -20,10 +39,9 @@ def check_forward(case: Case, device: str, dtype: str) -> None:
     _check(case, dtype, got, want)
 
 
-def check_backward(case: Case, device: str, dtype: str) -> None:
-    """Assert the same of all gradients; the reference starts from the device's own results of forward."""
-    bound, reference = Bound(case, device, dtype), exact(case, dtype)
-    reference.adopt(bound.forward())
+def _check_gradients(case, dtype, bound: Bound, results: dict) -> None:
+    reference = exact(case, dtype)
+    reference.adopt(results)
     _check(case, dtype, bound.backward(), reference.backward())
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from devices import DEVICES
 from numba import njit, types
 from numba.extending import intrinsic
 from running import Bound, Case
@@ -9,7 +10,6 @@ from running import Bound, Case
 from nbconv import LogSoftmax, Sigmoid, Softmax, Tanh
 from nbconv.cpu.compile import OPTIONS, exact_helper
 from nbconv.cpu.logarithm import logarithm
-from nbconv.engine.registry import DEVICES
 
 DTYPES = ["float32", "float64"]
 NAN, INF = np.nan, np.inf

@@ -5,10 +5,10 @@ import struct
 
 import numpy as np
 import pytest
+from devices import DEVICES
 
 import nbconv as nc
 from nbconv.engine.graph import trace
-from nbconv.engine.registry import DEVICES
 from nbconv.engine.schedule import Accumulate, Backward, schedule
 from nbconv.errors import FileFormatError, GraphError, OptionError, ShapeError
 

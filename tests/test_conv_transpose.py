@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from devices import DEVICES
 
 from nbconv import functional as F
-from nbconv.engine.registry import DEVICES
 
 on_every_device = pytest.mark.parametrize("device", DEVICES)
 

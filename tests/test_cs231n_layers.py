@@ -4,12 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from devices import DEVICES
 
 import nbconv as nc
 from nbconv.compat import cs231n
 from nbconv.compat.cs231n.arrays import dense
 from nbconv.compat.cs231n.kernels import Kernel, Pool
-from nbconv.engine.registry import DEVICES
 from nbconv.errors import DataError, OptionError, ShapeError
 from nbconv.ops.activation import ReLU
 

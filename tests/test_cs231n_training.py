@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from devices import DEVICES
 
 import nbconv as nc
 from nbconv.compat.cs231n import (
@@ -30,7 +31,6 @@ from nbconv.compat.cs231n import (
     softmax_loss,
 )
 from nbconv.compat.cs231n.optim import RULES
-from nbconv.engine.registry import DEVICES
 from nbconv.errors import DataError, FileFormatError, OptionError, ShapeError
 
 on_every_device = pytest.mark.parametrize("device", DEVICES)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from devices import DEVICES
 
 from nbconv import (
     Add,
@@ -26,7 +27,6 @@ from nbconv import (
     load,
     zoo,
 )
-from nbconv.engine.registry import DEVICES
 from nbconv.errors import GraphError, OptionError, ShapeError
 
 on_every_device = pytest.mark.parametrize("device", DEVICES)

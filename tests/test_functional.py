@@ -5,11 +5,11 @@ import re
 
 import numpy as np
 import pytest
+from devices import DEVICES
 from scipy.signal import correlate
 
 import nbconv as nc
 from nbconv import functional as F
-from nbconv.engine.registry import DEVICES
 from nbconv.errors import DataError, DeviceError, OptionError, ShapeError
 
 RNG = np.random.default_rng(0)

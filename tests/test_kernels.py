@@ -7,10 +7,10 @@ What holds the reference to account is ``test_reference.py``, ``test_oracles.py`
 import pytest
 from cases import CASES, DTYPES
 from checking import check_backward, check_forward
+from devices import DEVICES
 from running import Bound, bits
 
 from nbconv.engine.bind import gradient_names
-from nbconv.engine.registry import DEVICES
 
 THREADS = (1, 2)
 

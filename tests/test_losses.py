@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from devices import DEVICES
 
 import nbconv as nc
-from nbconv.engine.registry import DEVICES
 from nbconv.errors import DataError, NonFiniteError, OptionError, ShapeError
 from nbconv.io import checkpoint
 from nbconv.train.choices import loss_of, metric_name, metrics_of, optimizer_of

@@ -5,10 +5,10 @@ Each number was computed again by hand: some that the material prints are wrong.
 
 import numpy as np
 import pytest
+from devices import DEVICES
 
 import nbconv as nc
 from nbconv import functional as F
-from nbconv.engine.registry import DEVICES
 
 on_every_device = pytest.mark.parametrize("device", DEVICES)
 ALGORITHMS = ("auto", "direct", "im2col")

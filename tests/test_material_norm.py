@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from devices import DEVICES
 from numpy.testing import assert_allclose
 
 from nbconv import functional as F
-from nbconv.engine.registry import DEVICES
 
 on_every_device = pytest.mark.parametrize("device", DEVICES)
 

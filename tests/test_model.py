@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from devices import DEVICES
 
 import nbconv as nc
 from nbconv.data.digits import digits
-from nbconv.engine.registry import DEVICES
 from nbconv.errors import (
     DataError,
     DeviceError,

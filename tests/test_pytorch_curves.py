@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 from curves import LOSSES, OPTIMIZERS, RECORDED, batches, targets, weights
+from devices import DEVICES
 
 import nbconv as nc
 from nbconv.data.digits import digits
-from nbconv.engine.registry import DEVICES
 
 TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
 """Relative difference of every loss of the first 100 steps."""

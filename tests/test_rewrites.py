@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from devices import DEVICES
 
 from nbconv import Add, BatchNorm, Conv2d, Dropout, Flatten, Input, Linear, MaxPool2d, Model, ReLU, Sequential
 from nbconv.engine.graph import chain, trace
-from nbconv.engine.registry import DEVICES
 from nbconv.engine.rewrites import folded_parameters, for_inference, for_training
 from nbconv.errors import OptionError
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from devices import DEVICES
 
 import nbconv as nc
-from nbconv.engine.registry import DEVICES
 from nbconv.engine.rewrites import for_inference, for_training
 from nbconv.errors import OptionError, ShapeError
 

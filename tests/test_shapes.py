@@ -3,11 +3,11 @@
 import pytest
 from cases import Case
 from checking import check_backward, check_forward
+from devices import DEVICES
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from nbconv import AvgPool2d, Conv2d, ConvTranspose2d, MaxPool2d, Pad2d
-from nbconv.engine.registry import DEVICES
 from nbconv.errors import OptionError, ShapeError
 
 FEW = settings(max_examples=150, deadline=None, derandomize=True)

@@ -4,10 +4,10 @@ import sys
 
 import numpy as np
 import pytest
+from devices import DEVICES
 from processes import succeeds
 
 import nbconv as nc
-from nbconv.engine.registry import DEVICES
 from nbconv.errors import OptionError, ShapeError
 from nbconv.train.progress import CompileLine
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from devices import DEVICES
 
 from nbconv import BatchNorm, Conv2d, Dropout, Input, Linear, MaxPool2d, zoo
 from nbconv.engine.graph import chain, trace
-from nbconv.engine.registry import DEVICES
 from nbconv.errors import OptionError, ShapeError
 from nbconv.inspect import summarize
 from nbconv.zoo.vgg import VGG11_FILTERS, VGG16_FILTERS, vgg_layers

@@ -100,6 +100,8 @@ SCRATCH = {
     Hinge: (loss.row_scratch, None),
     MSE: (loss.element_scratch, None),
     BCEWithLogits: (loss.element_scratch, None),
+    Accuracy: (metric.row_scratch, None),
+    BinaryAccuracy: (metric.element_scratch, None),
     L2: (regularizer.scratch, None),
     SGD: (optimizer.scratch, None),
     Adam: (optimizer.scratch, None),

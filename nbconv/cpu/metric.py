@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
+from math import prod
+
 from numba import prange
 
+from ..ops.base import Buffer
 from .chunks import GRAIN, build, chunk_count, chunk_range, flat, rows
 from .compile import helper, kernel
 
@@ -48,18 +50,27 @@ def _binary_accuracy(x, target, piece_right, out):
     out[0] = right / x.size
 
 
-def accuracy(op, x, labels, *, out):
-    call, x, labels = build(_accuracy, x.size), rows(x), flat(labels)
-    piece_rows = max(1, GRAIN // x.shape[1])
-    piece_right = np.empty(-(-labels.size // piece_rows), np.int64)
-
-    def run():
-        call(x, labels, piece_rows, piece_right, out)
-
-    return run
+def accuracy(op, x, labels, *, out, scratch):
+    call, x, labels, piece_right = build(_accuracy, x.size), rows(x), flat(labels), scratch["piece_right"]
+    piece_rows = _piece_rows(x.shape[1])
+    return lambda: call(x, labels, piece_rows, piece_right, out)
 
 
-def binary_accuracy(op, x, target, *, out):
+def binary_accuracy(op, x, target, *, out, scratch):
     call, x, target = build(_binary_accuracy, 2 * x.size), flat(x), flat(target)
-    piece_right = np.empty(chunk_count.py_func(x.size, GRAIN), np.int64)
+    piece_right = scratch["piece_right"]
     return lambda: call(x, target, piece_right, out)
+
+
+def row_scratch(op, dtype, x, labels):
+    """How many rows of each piece are right."""
+    return {"piece_right": Buffer((-(-prod(labels) // _piece_rows(x[-1])),), "int64")}
+
+
+def element_scratch(op, dtype, x, target):
+    """How many elements of each chunk are right."""
+    return {"piece_right": Buffer((chunk_count.py_func(prod(x), GRAIN),), "int64")}
+
+
+def _piece_rows(classes):
+    return max(1, GRAIN // classes)

@@ -34,7 +34,8 @@ class Launch(NamedTuple):
     grid: Dim
     block: Dim
     arguments: tuple
-    """Arrays of the device, numbers, and ``None`` for what is not in use."""
+    """Arrays of the device, numbers, ``None`` for what is not in use, and NumPy arrays for constants: those are copied to
+    the device once, when ``device.sequence`` takes the launch."""
 
 
 class Kernel:

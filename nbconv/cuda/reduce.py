@@ -1,10 +1,17 @@
-"""Sums over the threads of a block, in a fixed order: the same bits from run to run."""
+"""Sums in a fixed order, so that they have the same bits from run to run: over a block, or over many and then one.
+
+A long sum is one of pieces: each block sums ``PIECE`` numbers, and a second, small kernel sums what they found.
+"""
 
 from __future__ import annotations
 
+import numpy as np
 from numba import cuda
 
 from .kernel import THREADS, device_function
+
+PIECE = 32 * THREADS
+"""Numbers that a block of a long sum adds up."""
 
 
 @device_function
@@ -24,3 +31,17 @@ def block_sum(partial, value):
         cuda.syncthreads()
         half //= 2
     return partial[0]
+
+
+@device_function
+def sum_of(values, partial):
+    """Return the sum of an array to each thread of the only block; ``partial`` as for ``block_sum``."""
+    total = np.float64(0)
+    for i in range(cuda.threadIdx.x, values.size, THREADS):
+        total += values[i]
+    return block_sum(partial, total)
+
+
+def piece_count(size: int) -> int:
+    """How many blocks sum ``size`` numbers, ``PIECE`` each: it depends on nothing else."""
+    return max(1, -(-size // PIECE))

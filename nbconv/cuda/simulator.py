@@ -1,28 +1,39 @@
 """Kernels in Python, thread by thread, with no GPU: to be read, stepped through in a debugger, and tested.
 
 The threads of a block take turns in a fixed order, and each runs until its next barrier: a kernel that forgets one
-reads what nobody has written yet. Shared memory holds NaN (or 101) until it is written. What ``cuda.`` offers in a kernel
-comes from Numba's own simulator; only its scheduler, a system thread per thread of the GPU, is replaced.
+reads what nobody has written yet. Shared and local memory hold NaN (or 101) until they are written. Within ``strict()``
+blocks and threads take turns from the last to the first, so that what depends on their order is seen, and a negative
+index raises, which NumPy would count from the end. What else ``cuda.`` offers in a kernel comes from Numba's own
+simulator, whose scheduler, a system thread per thread of the GPU, is not used.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
 from itertools import product
 
 import numpy as np
-from greenlet import getcurrent, greenlet
+from numba.cuda import types
 from numba.cuda.np import numpy_support
 from numba.cuda.simulator.kernelapi import Dim3, FakeCUDAModule
 
+from ..errors import DeviceError
 from .kernel import Launch
+
+try:
+    from greenlet import getcurrent, greenlet
+except ImportError:
+    raise DeviceError("the simulator of the cuda device needs greenlet; pip install greenlet") from None
 
 
 class DeviceArray:
     """Memory of the simulated device: it has a shape and a dtype, and the host cannot look into it.
 
-    As with a GPU's arrays, only ``device.get`` and ``device.write`` move numbers, so that what the host does by mistake is
-    seen without a GPU.
+    As with a GPU's arrays, only ``device.get`` and ``device.write`` move numbers, so that what the host does by mistake
+    is seen without a GPU.
     """
 
     __slots__ = ("memory",)
@@ -44,9 +55,9 @@ class DeviceArray:
 
     def reshape(self, *shape):
         """The same memory with another shape; the array must be contiguous."""
-        view = self.memory.view()
-        view.shape = shape[0] if len(shape) == 1 else shape  # raises rather than copies
-        return DeviceArray(view)
+        if not self.memory.flags.c_contiguous:
+            raise ValueError(f"an array of the device that is not contiguous cannot be reshaped to {shape}")
+        return DeviceArray(self.memory.reshape(*shape))
 
     def view(self, dtype):
         """The same memory with another dtype."""
@@ -58,6 +69,36 @@ class DeviceArray:
     __iter__ = None  # type: ignore[assignment]
 
 
+class _StrictArray:
+    """An array as a kernel sees it that has no negative indices, and is half as fast."""
+
+    __slots__ = ("dtype", "memory", "ndim", "shape", "size")
+
+    def __init__(self, memory: np.ndarray):
+        self.memory = memory
+        self.shape, self.size, self.ndim, self.dtype = memory.shape, memory.size, memory.ndim, memory.dtype
+
+    def __getitem__(self, index):
+        if (min(index) if index.__class__ is tuple else index) < 0:
+            raise IndexError(f"index {index} is negative")
+        value = self.memory[index]
+        return _StrictArray(value) if value.__class__ is np.ndarray else value
+
+    def __setitem__(self, index, value):
+        if (min(index) if index.__class__ is tuple else index) < 0:
+            raise IndexError(f"index {index} is negative")
+        self.memory[index] = value
+
+    def __len__(self):
+        return len(self.memory)
+
+
+def _poisoned(shape, dtype):
+    """Memory that nobody has written to."""
+    dtype = numpy_support.as_dtype(dtype) if isinstance(dtype, types.Type) else np.dtype(dtype)
+    return _seen_by_kernels(np.full(shape, np.nan if dtype.kind == "f" else 101, dtype))
+
+
 class _Shared:
     """Shared memory of the block that runs now: one array per line of code that asks for it."""
 
@@ -67,23 +108,28 @@ class _Shared:
     def array(self, shape, dtype):
         key = sys._getframe(1).f_code, sys._getframe(1).f_lineno
         if key not in self.arrays:
-            dtype = numpy_support.as_dtype(dtype)
-            self.arrays[key] = np.full(shape, np.nan if dtype.kind == "f" else 101, dtype)
+            self.arrays[key] = _poisoned(shape, dtype)
         return self.arrays[key]
 
 
-class _Thread(FakeCUDAModule):
+class _Local:
+    """Memory of one thread."""
+
+    array = staticmethod(_poisoned)
+
+
+class _Thread:
     """``cuda`` as the thread that runs now sees it."""
 
     def __init__(self):
-        super().__init__((1, 1, 1), (1, 1, 1), 0)
-        self._memory = _Shared()
         self.threadIdx = self.blockIdx = Dim3(0, 0, 0)
+        self.blockDim = self.gridDim = Dim3(1, 1, 1)
+        self.shared, self.local = _Shared(), _Local()
         self.alone = False  # no other thread of this block has stopped at a barrier
+        self._rest = FakeCUDAModule((1, 1, 1), (1, 1, 1), 0)
 
-    threadIdx = None  # type: ignore[assignment]
-    blockIdx = None  # type: ignore[assignment]
-    shared = property(lambda self: self._memory)
+    def __getattr__(self, name):
+        return getattr(self._rest, name)
 
     def syncthreads(self):
         """Let the other threads of the block come here, too."""
@@ -110,16 +156,28 @@ class _Thread(FakeCUDAModule):
     def enter(self, block: Dim3) -> None:
         """Run this block from now on, in shared memory that nobody has written to."""
         self.blockIdx = block
-        self._memory = _Shared()
+        self.shared = _Shared()
 
 
 THREAD = _Thread()
+_strict = False
+
+
+@contextmanager
+def strict() -> Iterator[None]:
+    """Have blocks, and the threads of each, take turns from the last to the first; refuse negative indices."""
+    global _strict
+    _strict = True
+    try:
+        yield
+    finally:
+        _strict = False
 
 
 def run(launch: Launch) -> None:
     """Run a launch to its end."""
     function = launch.kernel.function
-    arguments = [a.memory if isinstance(a, DeviceArray) else a for a in launch.arguments]
+    arguments = [_operand(argument) for argument in launch.arguments]
     threads = _positions(launch.block)
     THREAD.begin(launch)
     with np.errstate(all="ignore"):
@@ -132,11 +190,27 @@ def run(launch: Launch) -> None:
                 _run_to_barriers(launch, [first, *(_Waiting(function, arguments, t) for t in threads[1:])])
 
 
+def _operand(argument):
+    """What a kernel takes for an argument of its launch; constants cannot be written."""
+    if isinstance(argument, DeviceArray):
+        return _seen_by_kernels(argument.memory)
+    if isinstance(argument, np.ndarray):
+        constant = argument.view()
+        constant.flags.writeable = False
+        return _seen_by_kernels(constant)
+    return argument
+
+
+def _seen_by_kernels(memory: np.ndarray):
+    return _StrictArray(memory) if _strict else memory
+
+
 class _Waiting(greenlet):
     """A thread that has run to its first barrier, or to its end."""
 
     def __init__(self, function, arguments, index: Dim3):
         super().__init__(function)
+        self.gr_context = copy_context()  # NumPy's warnings stay silenced
         self.index = index
         self.go_on(*arguments)
 
@@ -165,5 +239,6 @@ def _run_to_barriers(launch: Launch, threads: list[_Waiting]) -> None:
 
 
 def _positions(size) -> list[Dim3]:
-    """All (x, y, z) below a size, x fastest."""
-    return [Dim3(x, y, z) for z, y, x in product(*(range(n) for n in reversed(size)))]
+    """All (x, y, z) below a size in the order of their turns: x changes fastest."""
+    positions = [Dim3(x, y, z) for z, y, x in product(*(range(n) for n in reversed(size)))]
+    return positions[::-1] if _strict else positions

@@ -20,6 +20,7 @@ class Accuracy(Op):
     inputs: ClassVar = ("x", "labels")
     integer_inputs: ClassVar = ("labels",)
     differentiable: ClassVar = False
+    uses_scratch: ClassVar = True
     out_dtype: ClassVar = "float64"
 
     def out_shape(self, x: Shape, labels: Shape) -> Shape:
@@ -43,6 +44,7 @@ class BinaryAccuracy(Op):
     inputs: ClassVar = ("x", "target")
     constants: ClassVar = ("target",)
     differentiable: ClassVar = False
+    uses_scratch: ClassVar = True
     out_dtype: ClassVar = "float64"
 
     def out_shape(self, x: Shape, target: Shape) -> Shape:
