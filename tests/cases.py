@@ -272,6 +272,7 @@ CONV = [
     Case(Conv2d(24, 4, stride=(2, 3), padding=1), (3, 38, 39, 7)),
     Case(Conv2d(6, 3, dilation=9, padding=9), (2, 20, 21, 17)),  # windows reach far
     Case(Conv2d(16, 3, padding=1, padding_mode="circular"), (2, 30, 30, 16)),
+    Case(Conv2d(2, (3, 1), padding=(1, 0)), (3, 211, 2, 2)),  # gradients of weights: sums over many short rows
 ]
 FLIPPED = [case for case in CONV if case.op.flip and case not in CONV[::3]]
 WINOGRAD = [
@@ -322,6 +323,7 @@ SEQUENCE = [
     Case(Conv1d(9, 4, stride=2, padding=3, flip=True, algorithm="im2col"), (2, 9, 5)),
     Case(Conv1d(3, 3, padding=1), (2, 8, 4), "special"),
     Case(Conv1d(32, 7, padding=3, activation="relu"), (4, 300, 16)),
+    Case(Conv1d(3, 5, padding=1), (2, 600, 2)),  # and over few long ones
     Case(MaxPool1d(2), (2, 9, 3)),
     Case(MaxPool1d(3, stride=2, padding=1, ceil_mode=True), (1, 8, 17), "ties"),
     Case(MaxPool1d(2, stride=1, dilation=2), (2, 6, 3), "nan"),

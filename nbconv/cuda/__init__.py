@@ -1,32 +1,51 @@
 """The GPU device: every kernel plainly written for `numba.cuda`."""
 
 from ..ops.activation import ReLU
+from ..ops.conv import Conv2d
+from ..ops.conv_transpose import ConvTranspose2d
 from ..ops.dropout import Dropout, Dropout2d
 from ..ops.guard import Guard, Snapshot
+from ..ops.linear import Linear
 from ..ops.loss import MSE, BCEWithLogits, CrossEntropy, Hinge
 from ..ops.merge import Add, Concat
 from ..ops.metric import Accuracy, BinaryAccuracy
 from ..ops.optimizer import SGD, Adam, AdamW, RMSProp
 from ..ops.regularizer import L2
 from ..ops.reshape import Flatten
+from ..ops.resize import Pad2d, Upsample
+from ..ops.sequence import AvgPool1d, Conv1d, GlobalAvgPool1d, MaxPool1d
 from ..ops.stage import Gather, OutOfRange
 from . import (
     activation,
+    conv,
+    conv_transpose,
     device,
     dropout,
     guard,
+    linear,
     loss,
     merge,
     metric,
     optimizer,
     regularizer,
     reshape,
+    resize,
+    sequence,
     stage,
 )
 
 __all__ = ["KERNELS", "PREPARE", "SCRATCH", "device"]
 
 KERNELS: dict = {
+    Conv2d: (conv.conv2d, conv.conv2d_backward),
+    Conv1d: (sequence.conv1d, sequence.conv1d_backward),
+    ConvTranspose2d: (conv_transpose.conv_transpose2d, conv_transpose.conv_transpose2d_backward),
+    Linear: (linear.linear, linear.linear_backward),
+    MaxPool1d: (sequence.max_pool1d, sequence.max_pool1d_backward),
+    AvgPool1d: (sequence.avg_pool1d, sequence.avg_pool1d_backward),
+    GlobalAvgPool1d: (sequence.global_avg_pool1d, sequence.global_avg_pool1d_backward),
+    Pad2d: (resize.pad2d, resize.pad2d_backward),
+    Upsample: (resize.upsample, resize.upsample_backward),
     ReLU: (activation.relu, activation.relu_backward),
     Flatten: (reshape.flatten, reshape.flatten_backward),
     Dropout: (dropout.dropout, dropout.dropout_backward),
@@ -50,6 +69,10 @@ KERNELS: dict = {
     OutOfRange: (stage.out_of_range, None),
 }
 SCRATCH: dict = {
+    Conv2d: (conv.forward_scratch, conv.backward_scratch),
+    Conv1d: (sequence.forward_scratch, sequence.backward_scratch),
+    ConvTranspose2d: (None, conv_transpose.backward_scratch),
+    Linear: (None, linear.backward_scratch),
     Dropout2d: (dropout.channel_scratch, dropout.channel_scratch),
     CrossEntropy: (loss.weighted_scratch, None),
     Hinge: (loss.row_scratch, None),
