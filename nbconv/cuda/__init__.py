@@ -10,6 +10,7 @@ from ..ops.loss import MSE, BCEWithLogits, CrossEntropy, Hinge
 from ..ops.merge import Add, Concat
 from ..ops.metric import Accuracy, BinaryAccuracy
 from ..ops.optimizer import SGD, Adam, AdamW, RMSProp
+from ..ops.pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
 from ..ops.regularizer import L2
 from ..ops.reshape import Flatten
 from ..ops.resize import Pad2d, Upsample
@@ -27,6 +28,7 @@ from . import (
     merge,
     metric,
     optimizer,
+    pool,
     regularizer,
     reshape,
     resize,
@@ -41,11 +43,15 @@ KERNELS: dict = {
     Conv1d: (sequence.conv1d, sequence.conv1d_backward),
     ConvTranspose2d: (conv_transpose.conv_transpose2d, conv_transpose.conv_transpose2d_backward),
     Linear: (linear.linear, linear.linear_backward),
+    MaxPool2d: (pool.max_pool2d, pool.max_pool2d_backward),
+    AvgPool2d: (pool.avg_pool2d, pool.avg_pool2d_backward),
+    GlobalAvgPool2d: (pool.global_avg_pool2d, pool.global_avg_pool2d_backward),
     MaxPool1d: (sequence.max_pool1d, sequence.max_pool1d_backward),
     AvgPool1d: (sequence.avg_pool1d, sequence.avg_pool1d_backward),
     GlobalAvgPool1d: (sequence.global_avg_pool1d, sequence.global_avg_pool1d_backward),
     Pad2d: (resize.pad2d, resize.pad2d_backward),
     Upsample: (resize.upsample, resize.upsample_backward),
+    GlobalMaxPool2d: (pool.global_max_pool2d, pool.global_max_pool2d_backward),
     ReLU: (activation.relu, activation.relu_backward),
     Flatten: (reshape.flatten, reshape.flatten_backward),
     Dropout: (dropout.dropout, dropout.dropout_backward),
