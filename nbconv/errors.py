@@ -25,6 +25,18 @@ class DeviceError(NbconvError, RuntimeError):
     """A device is unknown, absent or cannot do what was asked."""
 
 
+class OutOfDeviceMemory(DeviceError):
+    """A GPU has too little free memory; ``asked`` and ``free`` are numbers of bytes."""
+
+    def __init__(self, message: str, *, asked: int = 0, free: int = 0):
+        super().__init__(message)
+        self.asked, self.free = asked, free
+
+
+class KernelFault(DeviceError):
+    """A kernel failed while it ran on a GPU; the process can do nothing more there and must be started again."""
+
+
 class UnsupportedOp(NbconvError, NotImplementedError):
     """A device has no kernel for an op."""
 
