@@ -26,7 +26,7 @@ class DeviceError(NbconvError, RuntimeError):
 
 
 class OutOfDeviceMemory(DeviceError):
-    """A GPU has too little free memory; ``asked`` and ``free`` are numbers of bytes."""
+    """A GPU has less free memory than was asked for (bytes: ``free``, ``asked``); the model is as it was."""
 
     def __init__(self, message: str, *, asked: int = 0, free: int = 0):
         super().__init__(message)
@@ -34,7 +34,7 @@ class OutOfDeviceMemory(DeviceError):
 
 
 class KernelFault(DeviceError):
-    """A kernel failed while it ran on a GPU; the process can do nothing more there and must be started again."""
+    """A kernel failed while it ran; nothing more can be computed on its GPU in this process."""
 
 
 class UnsupportedOp(NbconvError, NotImplementedError):

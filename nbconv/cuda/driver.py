@@ -12,6 +12,7 @@ from ..errors import DeviceError
 from .compiler import cubin
 from .failures import failure
 from .kernel import Kernel
+_current = api.cuCtxGetCurrent
 
 STATIC_SHARED = 48 * 1024
 """Bytes of shared memory that a kernel gets without asking for permission."""
@@ -29,26 +30,32 @@ class Turn:
     def __init__(self, context):
         self._context, self._number = context, int(context)
         self._lock = RLock()
-        self._pushed: list[bool] = []
+        self._depth = 0  # of turns within this one
+        self._pushed: list[int] = []  # at which of them another context was put aside
 
     def __enter__(self):
         self._lock.acquire()
-        current = int(api.cuCtxGetCurrent()[1])
-        foreign = current not in (self._number, 0)
-        if foreign:
-            api.cuCtxPushCurrent(self._context)
-        elif not current:
-            api.cuCtxSetCurrent(self._context)
-        self._pushed.append(foreign)
+        self._depth += 1
+        if int(_current()[1]) != self._number:
+            self._make_current()
 
     def __exit__(self, *error):
-        if self._pushed.pop():
+        if self._pushed and self._pushed[-1] == self._depth:
+            self._pushed.pop()
             api.cuCtxPopCurrent()
+        self._depth -= 1
         self._lock.release()
+
+    def _make_current(self):
+        if int(_current()[1]):
+            api.cuCtxPushCurrent(self._context)
+            self._pushed.append(self._depth)
+        else:
+            api.cuCtxSetCurrent(self._context)
 
 
 class Driver:
-    """A GPU that is open: all work is asked for on ``stream``, in order; raise ``DeviceError`` if there is none.
+    """A GPU that is open: all work is asked for on ``stream``, in order.
 
     The context is the device's primary one, which CuPy and PyTorch use, too.
     """
@@ -61,9 +68,6 @@ class Driver:
         self._functions: dict = {}
         self._code: list[ObjectCode] = []  # a kernel lives as long as its code
         self.call(api.cuInit, 0)
-        count = self.call(api.cuDeviceGetCount)
-        if index >= count:
-            raise DeviceError(f'there is no device "{self.name}": {count} GPU(s) are here, counted from 0')
         self.turn = Turn(self.call(api.cuDevicePrimaryCtxRetain, self.call(api.cuDeviceGet, index)))
         self.device = Device(index)
         capability = self.device.compute_capability

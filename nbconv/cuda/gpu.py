@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from cuda.bindings import driver as api
 
-from . import compiler
+from .. import requirements
+from ..io.kernel_files import watch
 from .driver import Driver
 from .foreign import adopt
 from .graph import LaunchSequence
@@ -116,10 +117,11 @@ class GPU:
 
     def on_compile(self, report):
         """Return a context that calls ``report(name)`` before a kernel is compiled, and ``report(None)`` after."""
-        return compiler.watch(report)
+        return watch(report)
 
     def available(self) -> str | None:
         """Why this device cannot be used, if so."""
+        return requirements.problem(self.index)
 
     def describe(self) -> dict[str, str]:
         """What there is to say about this device, by name."""

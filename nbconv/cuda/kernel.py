@@ -66,10 +66,10 @@ def kernel(function: Callable[..., None]) -> Kernel:
 
 
 def device_function(function: Callable) -> Any:
-    """Make a function that kernels call."""
+    """Make a function that kernels call: it becomes a part of each, so that no GPU is asked which it is compiled for."""
     if SIMULATED:
         return _simulate(function)
-    return cuda.jit(device=True)(function)
+    return cuda.jit(device=True, inline="always")(function)
 
 
 def flat(calls: Iterable) -> Iterator[Launch]:

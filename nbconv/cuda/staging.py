@@ -15,7 +15,7 @@ from cuda.bindings import driver as api
 
 from .driver import Driver
 
-SEGMENT = 4 << 20
+SEGMENT = 1 << 20
 SEGMENTS = 8
 """The ring: so many bytes, so many times. The host is at most this far ahead of the GPU."""
 

@@ -242,8 +242,8 @@ def test_a_fault_of_another_call_is_one(gpu):
 
 
 def test_a_gpu_that_is_not_there(gpu):
-    with pytest.raises(DeviceError, match='no device "cuda:7": 2 GPU'):
-        control.gpu(7).empty((1,), "float32")
+    with pytest.raises(DeviceError, match="7"):
+        control.gpu(7)
 
 
 def test_description(gpu):
