@@ -33,12 +33,8 @@ class Pinned:
             self.address = int(driver.call(api.cuMemHostAlloc, nbytes, 0))
             self.event = driver.call(api.cuEventCreate, api.CUevent_flags.CU_EVENT_DISABLE_TIMING)
         self.nbytes = nbytes
-        self._bytes = (ctypes.c_byte * nbytes).from_address(self.address)
+        self.bytes = (ctypes.c_byte * nbytes).from_address(self.address)
         finalize(self, _release, self.address, self.event)
-
-    def array(self, offset: int, shape, dtype) -> np.ndarray:
-        """The memory from an offset on, as an array."""
-        return np.ndarray(shape, dtype, self._bytes, offset)
 
     def record(self) -> None:
         """Note that all that was asked for until now has to be waited for; the caller has the turn."""
@@ -62,49 +58,50 @@ class Ring:
     """Copies into arrays of a GPU."""
 
     def __init__(self, driver: Driver):
-        self._driver = driver
+        self._driver, self._turn, self._stream = driver, driver.turn, driver.stream
         self._segments: list[Pinned] = []
         self._current = -1
         self._used = SEGMENT
 
     def write(self, target, array) -> None:
         """Copy a NumPy array, or what broadcasts to the target's shape, into an array of the GPU."""
-        shape = target.shape
-        if not isinstance(array, np.ndarray) or array.shape != shape:
-            array = np.broadcast_to(array, shape)
         if target.nbytes <= SEGMENT:
-            with self._driver.turn:
+            with self._turn:
                 host, address = self._room(target)
                 host[...] = array
-                self._copy(target, address)
-        else:
-            for rows in _pieces(target):
-                self.write(target[rows], array[rows])
+                self._send(target, address)
+            return
+        array = np.broadcast_to(array, target.shape)
+        for piece in _pieces(target):
+            self.write(target[piece], array[piece])
 
     def take(self, target, samples: np.ndarray, rows) -> None:
         """Copy ``samples[rows]``, in which rows are an index array or a slice, into an array of the GPU."""
         if isinstance(rows, slice):
             self.write(target, samples[rows])
-        elif target.nbytes > SEGMENT:
-            for piece in _pieces(target):
-                self.take(target[piece], samples, rows[piece])
-        elif not len(rows) or samples.dtype != target.dtype:
+        elif target.nbytes <= SEGMENT:
+            with self._turn:
+                host, address = self._room(target)
+                if samples.dtype == host.dtype and len(rows):
+                    samples.take(rows, 0, host, "clip")  # any other mode copies once more
+                else:
+                    host[...] = samples[rows]
+                self._send(target, address)
+        elif len(target) == 1:
             self.write(target, samples[rows])
         else:
-            with self._driver.turn:
-                host, address = self._room(target)
-                samples.take(rows, axis=0, out=host, mode="clip")  # any other mode copies once more
-                self._copy(target, address)
+            for piece in _pieces(target):
+                self.take(target[piece], samples, rows[piece])
 
     def _room(self, target) -> tuple[np.ndarray, int]:
         """Where in the ring the content of an array can be put, and its address."""
-        nbytes = target.nbytes
-        if self._used + nbytes > SEGMENT:
+        offset, nbytes = self._used, target.nbytes
+        if offset + nbytes > SEGMENT:
             self._go_on()
-        offset = self._used
+            offset = 0
         self._used = offset + nbytes + -nbytes % ALIGNMENT
         segment = self._segments[self._current]
-        return segment.array(offset, target.shape, target.dtype), segment.address + offset
+        return np.ndarray(target.shape, target.dtype, segment.bytes, offset), segment.address + offset
 
     def _go_on(self) -> None:
         """Turn to the next segment, once the GPU has read what was put there last time round."""
@@ -115,19 +112,19 @@ class Ring:
             self._segments.append(Pinned(self._driver, SEGMENT))
         else:
             self._segments[self._current].wait()
-        self._used = 0
 
-    def _copy(self, target, address: int) -> None:
-        (status,) = api.cuMemcpyHtoDAsync(target.data.ptr, address, target.nbytes, self._driver.stream)
+    def _send(self, target, address: int) -> None:
+        (status,) = api.cuMemcpyHtoDAsync(target.data.ptr, address, target.nbytes, self._stream)
         if status:
             raise self._driver.failure(status, "a copy to the GPU")
 
 
 def _pieces(target) -> list[slice | int]:
-    """Rows of an array that fit a segment, as many at a time as do; one by one if not even one does."""
-    row = target.nbytes // len(target)
-    count = SEGMENT // row
-    return [slice(at, at + count) for at in range(0, len(target), count)] if count else list(range(len(target)))
+    """Parts of an array along its first axis, each of as many rows as fit a segment, and at least one."""
+    if len(target) == 1:
+        return [0]
+    count = max(1, SEGMENT * len(target) // target.nbytes)
+    return [slice(at, at + count) for at in range(0, len(target), count)]
 
 
 class Fetched:
@@ -158,23 +155,22 @@ class Results:
     """Copies of arrays of a GPU to the host."""
 
     def __init__(self, driver: Driver):
-        self._driver = driver
+        self._driver, self._turn, self._stream = driver, driver.turn, driver.stream
         self._blocks: dict[int, list[Pinned]] = defaultdict(list)
         """Blocks that nobody reads, by size. Copies come in order: one that still runs ends before the next begins."""
 
     def fetch(self, arrays) -> Fetched:
         """Begin to copy arrays of the GPU to the host."""
-        views, stream = [], self._driver.stream
-        block = self._block(sum(array.nbytes + -array.nbytes % ALIGNMENT for array in arrays))
-        with self._driver.turn:
-            offset = 0
-            for array in arrays:
-                nbytes = array.nbytes
-                views.append(block.array(offset, array.shape, array.dtype))
-                (status,) = api.cuMemcpyDtoHAsync(block.address + offset, array.data.ptr, nbytes, stream)
+        sizes = [array.nbytes + -array.nbytes % ALIGNMENT for array in arrays]
+        block = self._block(sum(sizes))
+        views, offset = [], 0
+        with self._turn:
+            for array, size in zip(arrays, sizes, strict=True):
+                (status,) = api.cuMemcpyDtoHAsync(block.address + offset, array.data.ptr, array.nbytes, self._stream)
                 if status:
                     raise self._driver.failure(status, "a copy from the GPU")
-                offset += nbytes + -nbytes % ALIGNMENT
+                views.append(np.ndarray(array.shape, array.dtype, block.bytes, offset))
+                offset += size
             block.record()
         return Fetched(block, views, self._give_back)
 
