@@ -89,6 +89,10 @@ class Copied:
     def __init__(self, copies: list[np.ndarray]):
         self._copies = copies
 
+    def ready(self) -> bool:
+        """Whether they have come, so that nobody has to wait."""
+        return True
+
     def arrays(self) -> list[np.ndarray]:
         """Return them, in the order that was asked for."""
         return self._copies

@@ -15,13 +15,15 @@ from cuda.bindings import driver as api
 
 from .driver import Driver
 
+DONE, RUNNING = api.CUresult.CUDA_SUCCESS, api.CUresult.CUDA_ERROR_NOT_READY
+
 SEGMENT = 1 << 20
 SEGMENTS = 8
 """The ring: so many bytes, so many times. The host is at most this far ahead of the GPU."""
 
 ALIGNMENT = 64
-KEPT = 16 << 20
-"""Blocks for results larger than this are given back after use."""
+SMALLEST, KEPT = 256, 16 << 20
+"""Sizes of blocks for results; larger ones are freed after use."""
 
 
 class Pinned:
@@ -41,6 +43,13 @@ class Pinned:
         (status,) = api.cuEventRecord(self.event, self._driver.stream)
         if status:
             raise self._driver.failure(status, "a copy")
+
+    def ready(self) -> bool:
+        """Whether ``wait`` would return at once."""
+        (status,) = api.cuEventQuery(self.event)
+        if status not in (DONE, RUNNING):
+            raise self._driver.failure(status, "what was asked for earlier")
+        return status == DONE
 
     def wait(self) -> None:
         """Wait for what was asked for before ``record``, if it ever was called."""
@@ -62,46 +71,54 @@ class Ring:
         self._segments: list[Pinned] = []
         self._current = -1
         self._used = SEGMENT
+        self._address = 0
 
     def write(self, target, array) -> None:
         """Copy a NumPy array, or what broadcasts to the target's shape, into an array of the GPU."""
-        if target.nbytes <= SEGMENT:
-            with self._turn:
-                host, address = self._room(target)
-                host[...] = array
-                self._send(target, address)
+        nbytes = target.nbytes
+        if nbytes > SEGMENT:
+            array = np.broadcast_to(array, target.shape)
+            for piece in _pieces(target):
+                self.write(target[piece], array[piece])
             return
-        array = np.broadcast_to(array, target.shape)
-        for piece in _pieces(target):
-            self.write(target[piece], array[piece])
+        with self._turn:
+            self._room(target, nbytes)[...] = array
+            self._send(target, nbytes)
 
     def take(self, target, samples: np.ndarray, rows) -> None:
         """Copy ``samples[rows]``, in which rows are an index array or a slice, into an array of the GPU."""
+        nbytes = target.nbytes
         if isinstance(rows, slice):
             self.write(target, samples[rows])
-        elif target.nbytes <= SEGMENT:
+        elif nbytes <= SEGMENT:
             with self._turn:
-                host, address = self._room(target)
+                host = self._room(target, nbytes)
                 if samples.dtype == host.dtype and len(rows):
                     samples.take(rows, 0, host, "clip")  # any other mode copies once more
                 else:
                     host[...] = samples[rows]
-                self._send(target, address)
+                self._send(target, nbytes)
         elif len(target) == 1:
             self.write(target, samples[rows])
         else:
             for piece in _pieces(target):
                 self.take(target[piece], samples, rows[piece])
 
-    def _room(self, target) -> tuple[np.ndarray, int]:
-        """Where in the ring the content of an array can be put, and its address."""
-        offset, nbytes = self._used, target.nbytes
+    def _room(self, target, nbytes: int) -> np.ndarray:
+        """Memory in the ring for the content of an array, which ``_send`` copies."""
+        offset = self._used
         if offset + nbytes > SEGMENT:
             self._go_on()
             offset = 0
-        self._used = offset + nbytes + -nbytes % ALIGNMENT
+        self._used = (offset + nbytes + ALIGNMENT - 1) & -ALIGNMENT
         segment = self._segments[self._current]
-        return np.ndarray(target.shape, target.dtype, segment.bytes, offset), segment.address + offset
+        self._address = segment.address + offset
+        return np.ndarray(target.shape, target.dtype, segment.bytes, offset)
+
+    def _send(self, target, nbytes: int) -> None:
+        (status,) = api.cuMemcpyHtoDAsync(target.data.ptr, self._address, nbytes, self._stream)
+        if status:
+            raise self._driver.failure(status, "a copy to the GPU")
 
     def _go_on(self) -> None:
         """Turn to the next segment, once the GPU has read what was put there last time round."""
@@ -112,11 +129,6 @@ class Ring:
             self._segments.append(Pinned(self._driver, SEGMENT))
         else:
             self._segments[self._current].wait()
-
-    def _send(self, target, address: int) -> None:
-        (status,) = api.cuMemcpyHtoDAsync(target.data.ptr, address, target.nbytes, self._stream)
-        if status:
-            raise self._driver.failure(status, "a copy to the GPU")
 
 
 def _pieces(target) -> list[slice | int]:
@@ -130,25 +142,26 @@ def _pieces(target) -> list[slice | int]:
 class Fetched:
     """Arrays on their way to the host."""
 
-    def __init__(self, block: Pinned, views: list[np.ndarray], give_back):
-        self._block, self._views = block, views
+    def __init__(self, block: Pinned, views: list[np.ndarray], unused: list[Pinned]):
+        self._block, self._views, self._unused = block, views, unused
         self._copies: list[np.ndarray] | None = None
-        self._give_back = give_back
+
+    def ready(self) -> bool:
+        """Whether they have come, so that nobody has to wait."""
+        return self._copies is not None or self._block.ready()
 
     def arrays(self) -> list[np.ndarray]:
         """Wait for them; return copies, in the order that was asked for."""
         if self._copies is None:
             self._block.wait()
             self._copies = [view.copy() for view in self._views]
-            self._release()
+            self._views = []
+            self._unused.append(self._block)
         return self._copies
 
-    def _release(self) -> None:
-        if self._views:
-            self._views = []
-            self._give_back(self._block)
-
-    __del__ = _release
+    def __del__(self):
+        if self._copies is None:
+            self._unused.append(self._block)
 
 
 class Results:
@@ -156,31 +169,25 @@ class Results:
 
     def __init__(self, driver: Driver):
         self._driver, self._turn, self._stream = driver, driver.turn, driver.stream
-        self._blocks: dict[int, list[Pinned]] = defaultdict(list)
+        self._unused: dict[int, list[Pinned]] = defaultdict(list)
         """Blocks that nobody reads, by size. Copies come in order: one that still runs ends before the next begins."""
 
     def fetch(self, arrays) -> Fetched:
         """Begin to copy arrays of the GPU to the host."""
-        sizes = [array.nbytes + -array.nbytes % ALIGNMENT for array in arrays]
-        block = self._block(sum(sizes))
-        views, offset = [], 0
+        places, end = [], 0
+        for array in arrays:
+            places.append(end)
+            end += (array.nbytes + ALIGNMENT - 1) & -ALIGNMENT
+        size = max(SMALLEST, 1 << (end - 1).bit_length())
+        unused = self._unused[size] if size <= KEPT else []
         with self._turn:
-            for array, size in zip(arrays, sizes, strict=True):
-                (status,) = api.cuMemcpyDtoHAsync(block.address + offset, array.data.ptr, array.nbytes, self._stream)
-                if status:
-                    raise self._driver.failure(status, "a copy from the GPU")
-                views.append(np.ndarray(array.shape, array.dtype, block.bytes, offset))
-                offset += size
+            block = unused.pop() if unused else Pinned(self._driver, size)
+            views = [self._copy(array, block, place) for array, place in zip(arrays, places, strict=True)]
             block.record()
-        return Fetched(block, views, self._give_back)
+        return Fetched(block, views, unused)
 
-    def _block(self, nbytes: int) -> Pinned:
-        size = max(256, 1 << (nbytes - 1).bit_length())
-        try:
-            return self._blocks[size].pop()
-        except IndexError:
-            return Pinned(self._driver, size)
-
-    def _give_back(self, block: Pinned) -> None:
-        if block.nbytes <= KEPT:
-            self._blocks[block.nbytes].append(block)
+    def _copy(self, array, block: Pinned, offset: int) -> np.ndarray:
+        (status,) = api.cuMemcpyDtoHAsync(block.address + offset, array.data.ptr, array.nbytes, self._stream)
+        if status:
+            raise self._driver.failure(status, "a copy from the GPU")
+        return np.ndarray(array.shape, array.dtype, block.bytes, offset)

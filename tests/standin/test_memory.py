@@ -120,12 +120,12 @@ def test_fetched_arrays_are_those_of_the_moment(gpu):
     fetched = gpu.fetch([loss, logits])
     gpu.fill(loss, 0)
     again = gpu.fetch([loss])
-    assert not control.log("wait")
+    assert not control.log("wait") and not fetched.ready()
     first, second = fetched.arrays()
     np.testing.assert_array_equal(first, [1.5])
     np.testing.assert_array_equal(second, np.ones((2, 3)))
     np.testing.assert_array_equal(again.arrays()[0], [0])
-    assert fetched.arrays()[0] is first
+    assert fetched.arrays()[0] is first and fetched.ready() and again.ready()
 
 
 def test_what_is_fetched_and_forgotten_costs_no_memory(gpu):
