@@ -1,4 +1,4 @@
-"""What the host asks a GPU for, seen by a driver library with no GPU behind it: a pytest run in a process of its own."""
+"""What the host asks a GPU for, seen by a driver library with no GPU behind it: a pytest run in its own process."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ def test_the_host_side_over_the_stand_in_driver(tmp_path):
     if not standin.compiler():
         assert not os.environ.get("NBCONV_REQUIRE_CC"), "NBCONV_REQUIRE_CC is set, and there is no C compiler"
         pytest.skip("needs a C compiler, for the stand-in driver")
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", "--rootdir", str(standin.HERE.parent), str(standin.HERE)]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", str(standin.HERE)]
     environment = {name: value for name, value in os.environ.items() if name != "NUMBA_ENABLE_CUDASIM"}
     run = subprocess.run(
         command, env={**environment, **standin.build(tmp_path)}, capture_output=True, text=True, check=False

@@ -7,8 +7,8 @@ Machine code that Numba makes takes an array as its fields, one parameter each:
     data                pointer
     shape, strides      int64 each, strides in bytes
 
-A number is one parameter of its own size, ``None`` a null pointer. Every value has eight bytes here: all is little-endian,
-and the driver reads as many as the parameter has.
+A number is one parameter of its own size, ``None`` a null pointer. Every value has eight bytes here: all is
+little-endian, and the driver reads as many as the parameter has.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Copies between the host and a GPU that nobody waits for, through pinned memory of the host.
 
-In, through a ring: what is copied is put there at once, so that the caller may change the array, and the GPU fetches it in its
-turn. Out, through blocks that are used again: a ``Fetched`` has one until its arrays were read.
+In, through a ring: what is copied is put there at once, so that the caller may change the array, and the GPU fetches it
+in its turn. Out, through blocks that are used again: a ``Fetched`` has one until its arrays were read.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Pinned:
             self.address = int(driver.call(api.cuMemHostAlloc, nbytes, 0))
             self.event = driver.call(api.cuEventCreate, api.CUevent_flags.CU_EVENT_DISABLE_TIMING)
         self.nbytes = nbytes
-        self.bytes = (ctypes.c_byte * nbytes).from_address(self.address)
+        self.bytes = memoryview((ctypes.c_byte * nbytes).from_address(self.address))
         finalize(self, _release, self.address, self.event)
 
     def record(self) -> None:

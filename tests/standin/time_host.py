@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from time import perf_counter
 
 import standin
@@ -16,9 +15,9 @@ KERNELS = 30
 
 
 def main():
-    from numba import cuda
     import numpy as np
     from cuda.bindings import driver as api
+    from numba import cuda
 
     from nbconv.cuda.kernel import kernel
     from standin import control
@@ -90,5 +89,6 @@ if __name__ == "__main__":
     else:
         with tempfile.TemporaryDirectory() as folder:
             environment = {**os.environ, **standin.build(folder)}
-            environment["PYTHONPATH"] = os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+            paths = [str(standin.HERE.parent), os.environ.get("PYTHONPATH", "")]
+            environment["PYTHONPATH"] = os.pathsep.join(paths)
             subprocess.run([sys.executable, "-m", "standin.time_host"], env=environment, check=True)
