@@ -11,11 +11,11 @@ from pathlib import Path
 import click
 import numpy as np
 
-from . import __version__
+from . import __version__, requirements
 from .data.digits import digits
 from .data.images import read_images, read_labelled
 from .data.layout import channels_last
-from .engine.registry import open_device, why_no_cuda
+from .engine.registry import open_device
 from .errors import DataError, NbconvError, NonFiniteError, OptionError
 from .filters import BORDERS, FILTERS, filter_picture
 from .io import cache
@@ -169,7 +169,7 @@ def doctor():
     facts = {"nbconv": __version__, "python": f"{platform.python_version()} ({platform.platform()})"}
     facts |= {name: version(name) for name in ("numpy", "numba", "llvmlite")}
     facts |= open_device("cpu").memory.describe()
-    facts["gpu"] = f"none: {why_no_cuda()}"
+    facts |= requirements.describe()
     width = max(map(len, facts))
     for name, value in facts.items():
         click.echo(f"{name:<{width}}  {value}")

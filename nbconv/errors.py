@@ -26,11 +26,15 @@ class DeviceError(NbconvError, RuntimeError):
 
 
 class OutOfDeviceMemory(DeviceError):
-    """A GPU has too little free memory; ``asked`` and ``free`` are numbers of bytes."""
+    """A GPU has less free memory than was asked for (bytes: ``free``, ``asked``); the model is as it was."""
 
     def __init__(self, message: str, *, asked: int = 0, free: int = 0):
         super().__init__(message)
         self.asked, self.free = asked, free
+
+
+class KernelFault(DeviceError):
+    """A kernel failed while it ran; nothing more can be computed on its GPU in this process."""
 
 
 class UnsupportedOp(NbconvError, NotImplementedError):

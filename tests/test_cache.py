@@ -3,6 +3,7 @@
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -121,27 +122,36 @@ def test_warned_once_without_cache(tmp_path):
 
 def test_a_full_disk_is_no_error(tmp_path):
     code = """
-from nbconv.cpu import cache
+import os
 def full(*arguments): raise OSError(28, "No space left on device")
-cache.os.replace = full
+os.replace = full
 """
     result = python(code + USE, warnings="always", NBCONV_CACHE_DIR=str(tmp_path))
     assert result.returncode == 0 and "No space left on device" in result.stderr
     assert not files(tmp_path)
 
 
-def test_the_folder_is_named_after_sources_and_compiler(tmp_path, monkeypatch, location):
-    monkeypatch.setattr(cache, "_KERNELS", tmp_path)
-    (tmp_path / "compile.py").write_text("one")
-    names = [cache.current()]
-    assert cache.current() == names[0] and names[0].parent == location
-    (tmp_path / "compile.py").write_text("two")
-    names.append(cache.current())
-    (tmp_path / "helper.py").write_text("another")
-    names.append(cache.current())
+def missing(package):
+    raise PackageNotFoundError(package)
+
+
+@pytest.mark.parametrize("device", cache.COMPILERS)
+def test_the_folder_is_named_after_sources_and_compiler(tmp_path, monkeypatch, location, device):
+    monkeypatch.setattr(cache, "_PACKAGE", tmp_path)
+    kernels = tmp_path / device
+    kernels.mkdir()
+    (kernels / "compile.py").write_text("one")
+    names = [cache.current(device)]
+    assert cache.current(device) == names[0] and names[0].parent == location and names[0].name.startswith(device)
+    (kernels / "compile.py").write_text("two")
+    names.append(cache.current(device))
+    (kernels / "helper.py").write_text("another")
+    names.append(cache.current(device))
     monkeypatch.setattr(cache, "version", lambda package: "1000")
-    names.append(cache.current())
-    assert len(set(names)) == 4
+    names.append(cache.current(device))
+    monkeypatch.setattr(cache, "version", missing)
+    names.append(cache.current(device))
+    assert len(set(names)) == 5
 
 
 def test_serial_and_parallel_builds_are_kept_apart(tmp_path):
@@ -184,18 +194,23 @@ def test_info(location):
     assert str(cache.info()) == f"{location}: 0.0 MB\n  no kernels"
     current = cache.open_current()
     (current / "a.relu-parallel-1.nbc").write_bytes(bytes(100))
+    gpus = cache.open_current("cuda")
+    (gpus / "a.relu-sm_90a-1.nbc").write_bytes(bytes(10))
+    os.utime(gpus, (1, 1))
     old = version_of(location, "0", "a.nbi", "a.1.nbc", "b.1.nbc", days=2)
     (location / "cpu-notes").mkdir()
     info = cache.info()
-    assert info.location == location and info.nbytes == 115
+    assert info.location == location and info.nbytes == 125
     assert [(v.path, v.current, v.kernels, v.nbytes) for v in info.versions] == [
         (current, True, 1, 100),
+        (gpus, True, 1, 10),
         (old, False, 2, 15),
     ]
-    assert info.versions[0].used.day != info.versions[1].used.day
+    assert info.versions[0].used.day != info.versions[2].used.day
     lines = str(info).splitlines()
     assert f"{current.name}  this version         1 kernel, 0.0 MB" in lines[1]
-    assert f"{old.name}  another version     2 kernels, 0.0 MB" in lines[2]
+    assert f"{gpus.name}  this version         1 kernel, 0.0 MB" in lines[2]
+    assert f"{old.name}  another version     2 kernels, 0.0 MB" in lines[3]
 
 
 @pytest.mark.parametrize("old", [False, True])

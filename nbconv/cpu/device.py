@@ -13,7 +13,8 @@ import numba
 import numpy as np
 
 from ..errors import OptionError
-from .cache import folder, watch
+from ..io.kernel_files import watch
+from .cache import folder
 from .threads import ADVICE, provide_layer, threading_layer
 from .vector import FEATURES, VECTOR_BITS
 

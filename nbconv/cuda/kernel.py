@@ -13,7 +13,7 @@ Binders return such records. ``device.sequence`` makes one call of a list of the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from numba import config, cuda
@@ -36,6 +36,8 @@ class Launch(NamedTuple):
     arguments: tuple
     """Arrays of the device, numbers, ``None`` for what is not in use, and NumPy arrays for constants: those are copied to
     the device once, when ``device.sequence`` takes the launch."""
+    shared: int = 0
+    """Bytes of dynamic shared memory of a block."""
 
 
 class Kernel:
@@ -65,10 +67,19 @@ def kernel(function: Callable[..., None]) -> Kernel:
 
 
 def device_function(function: Callable) -> Any:
-    """Make a function that kernels call."""
+    """Make a function that kernels call: it becomes a part of each, so that no GPU is asked which it is compiled for."""
     if SIMULATED:
         return _simulate(function)
-    return cuda.jit(device=True)(function)
+    return cuda.jit(device=True, inline="always")(function)
+
+
+def flat(calls: Iterable) -> Iterator[Launch]:
+    """The launches among ``calls``, in order; a list and a sequence made before stand for the launches in them."""
+    for call in calls:
+        if isinstance(call, Launch):
+            yield call
+        else:
+            yield from flat(getattr(call, "launches", call))
 
 
 def _simulate(function):

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-import sys
-from ctypes import CDLL
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from .. import requirements
 from ..errors import DeviceError, OptionError, UnsupportedOp
 from ..ops.base import Buffer, Op, Shape
 
@@ -60,8 +59,8 @@ def open_device(spec: str | Device) -> Device:
         raise DeviceError(f'unknown device {spec!r}; there are "cpu", "cuda", "cuda:1", "reference" and "auto"')
     name, index = match[1], int(match[2] or 0)
     if name == "auto":
-        name = "cpu" if is_simulated() or why_no_cuda() else "cuda"
-    problem = why_no_cuda() if name == "cuda" else None
+        name = "cpu" if _is_simulated() or why_no_cuda() else "cuda"
+    problem = why_no_cuda(index) if name == "cuda" else None
     if problem:
         raise DeviceError(f'device {spec!r} is not available: {problem}; use device="cpu" or device="auto"')
     return _opened(name, index)
@@ -74,21 +73,15 @@ def _opened(name: str, index: int) -> Device:
     return device
 
 
-def is_simulated() -> bool:
-    """Whether the cuda device runs in the simulator, thread by thread: with ``NUMBA_ENABLE_CUDASIM=1``."""
-    return os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
+def _is_simulated() -> bool:
+    """Whether the cuda device runs in Numba's simulator, thread by thread: nobody wants that unasked."""
+    return int(os.environ.get("NUMBA_ENABLE_CUDASIM") or 0) > 0
 
 
 @cache
-def why_no_cuda() -> str | None:
-    """Say why there is no GPU to compute on; ``None`` if there is one. Where there is no driver, nothing is imported."""
-    if is_simulated():
-        return None
-    try:
-        CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return "no NVIDIA driver is installed"
-    return import_module("nbconv.cuda.requirements").problem()
+def why_no_cuda(index: int = 0) -> str | None:
+    """Say why there is no GPU of this number to compute on, and the mend; ``None`` if there is one."""
+    return requirements.problem(index)
 
 
 def kernels(op_type: type[Op], device: Device):

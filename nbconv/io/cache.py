@@ -2,8 +2,8 @@
 
 ``print(nbconv.cache.info())`` shows it, ``nbconv.cache.clear()`` empties it; so do ``nbconv cache info`` and ``clear``.
 
-Kernels lie in a folder per version: machine code made from other sources or by another compiler is never looked at.
-When a new version makes its folder, folders that no process has opened for ``UNUSED_DAYS`` days are deleted.
+Kernels lie in a folder per device and version: machine code made from other sources or by another compiler is never
+looked at. When a new version makes its folder, folders that no process has opened for ``UNUSED_DAYS`` days are deleted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tempfile
 import time
 from contextlib import suppress
 from datetime import datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,13 +24,27 @@ import platformdirs
 UNUSED_DAYS = 30
 """Days without use after which another version's kernels are deleted, once a new version comes."""
 
-_FOLDER = re.compile(r"cpu-[0-9a-f]{16}")
+COMPILERS = {
+    "cpu": ("numba", "llvmlite"),
+    "cuda": (
+        "numba",
+        "llvmlite",
+        "numba-cuda",
+        "nvidia-nvvm",
+        "nvidia-nvjitlink",
+        "nvidia-cuda-nvcc-cu12",  # has NVVM
+        "nvidia-nvjitlink-cu12",
+    ),
+}
+"""By device: the packages that make its machine code, those that are not installed among them."""
+
+_FOLDER = re.compile(rf"({'|'.join(COMPILERS)})-[0-9a-f]{{16}}")
 _FILE = re.compile(r".+\.nb[ic](\.tmp\..+)?")
-_KERNELS = Path(__file__).parents[1] / "cpu"
+_PACKAGE = Path(__file__).parents[1]
 
 
 class Version(NamedTuple):
-    """The kernels of one version of nbconv and its compiler."""
+    """The kernels of one device, of one version of nbconv and its compiler."""
 
     path: Path
     current: bool
@@ -47,7 +61,7 @@ class Version(NamedTuple):
 
 
 class CacheInfo(NamedTuple):
-    """Where kernels are kept, and the versions there are, the current one first."""
+    """Where kernels are kept, and the versions there are, the current ones first."""
 
     location: Path
     versions: tuple[Version, ...]
@@ -70,21 +84,21 @@ def location() -> Path:
     return Path(os.environ.get("NBCONV_CACHE_DIR") or platformdirs.user_cache_dir("nbconv", appauthor=False))
 
 
-def current() -> Path:
+def current(device: str = "cpu") -> Path:
     """Return the folder of this version's kernels, which need not exist: its name is a hash of sources and compiler."""
-    compilers = " ".join(f"{name} {version(name)}" for name in ("numba", "llvmlite"))
+    compilers = " ".join(f"{name} {_installed(name)}" for name in COMPILERS[device])
     digest = hashlib.sha256(compilers.encode())
-    for source in sorted(_KERNELS.glob("*.py")):
+    for source in sorted((_PACKAGE / device).glob("*.py")):
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    return location() / f"cpu-{digest.hexdigest()[:16]}"
+    return location() / f"{device}-{digest.hexdigest()[:16]}"
 
 
-def open_current() -> Path:
+def open_current(device: str = "cpu") -> Path:
     """Return the folder of this version's kernels, made if needed; raises ``OSError`` if it cannot be written.
 
     This counts as its use. Where it had to be made, versions long unused are deleted.
     """
-    folder = current()
+    folder = current(device)
     new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()
@@ -102,8 +116,8 @@ def info() -> CacheInfo:
 
     For example, ``sum(v.kernels for v in nbconv.cache.info().versions)``.
     """
-    mine = current()
-    versions = [_version(folder, folder == mine) for folder in _folders()]
+    mine = {current(device) for device in COMPILERS}
+    versions = [_version(folder, folder in mine) for folder in _folders()]
     return CacheInfo(location(), tuple(sorted(versions, key=lambda v: (not v.current, -v.used.timestamp()))))
 
 
@@ -118,6 +132,12 @@ def clear(old: bool = False) -> CacheInfo:
     for v in chosen:
         _delete(v.path)
     return CacheInfo(before.location, chosen)
+
+
+def _installed(package: str) -> str | None:
+    with suppress(PackageNotFoundError):
+        return version(package)
+    return None
 
 
 def _folders() -> list[Path]:
