@@ -243,7 +243,7 @@ class Model(Net):
         if not wait:
             return []
         self._settle()
-        return list(self._steps.take()[-1].values)
+        return list(self._steps.last().values)
 
     def _settle(self, wait: bool = True) -> None:
         """Look at the steps that were launched; raise ``NonFiniteError`` for the first bad one."""

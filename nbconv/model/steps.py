@@ -65,6 +65,10 @@ class Steps:
                 raise BadStep(launched, numbers.values[0])
             self._ended.append(Batch(launched.plan.batch, numbers.values))
 
+    def last(self) -> Batch:
+        """Hand over the numbers of the step that ended last, and leave those before it."""
+        return self._ended.pop()
+
     def take(self) -> list[Batch]:
         """Hand over the numbers of the steps that have ended since the last time, in order."""
         ended, self._ended = self._ended, []
