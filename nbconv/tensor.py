@@ -22,8 +22,8 @@ GPU_KINDS = (2, 13)
 class Tensor:
     """An n-dimensional array on a device.
 
-    ``t = Tensor(x, device="cuda")`` copies x (8, 3, 32, 32) to the GPU; ``model.predict(t)`` is a ``Tensor`` on the same
-    device, and neither comes to the host. ``t.numpy()`` and ``np.asarray(t)`` copy it there.
+    ``t = Tensor(x, device="cuda")`` copies x (8, 3, 32, 32) to the GPU; ``model.predict(t)`` is a ``Tensor`` on the
+    same device, and neither comes to the host. ``t.numpy()`` and ``np.asarray(t)`` copy it there.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """A second kind of memory, for tests of the engine: arrays that the host cannot look into, and numbers that come late.
 
-    device = late_device()                 # the reference's kernels, three steps behind
-    device = small_device(100_000)         # the reference's kernels, in so many bytes
+device = late_device()                 # the reference's kernels, three steps behind
+device = small_device(100_000)         # the reference's kernels, in so many bytes
 """
 
 from __future__ import annotations

@@ -39,9 +39,7 @@ def equal_states(model, other):
 def test_results_do_not_depend_on_when_the_numbers_come(behind):
     x, y = samples()
     here, there = model_on("reference"), model_on(late_device(behind))
-    histories = [
-        m.fit(x, y, batch_size=7, epochs=2, verbose=0, validation_data=(x, y)).history for m in (here, there)
-    ]
+    histories = [m.fit(x, y, batch_size=7, epochs=2, verbose=0, validation_data=(x, y)).history for m in (here, there)]
     assert histories[0] == histories[1]
     equal_states(there, here)
     np.testing.assert_array_equal(there.predict(x, batch_size=7), here.predict(x, batch_size=7))

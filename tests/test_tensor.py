@@ -225,7 +225,9 @@ def test_functions_of_tensors(device):
         got = F.conv2d(tensor, *parameters, padding=1, device=device)
         assert isinstance(got, nc.Tensor) and str(got.device) == device
         np.testing.assert_array_equal(got.numpy(), wanted)
-    gradients = F.conv2d_backward(nc.Tensor(wanted, device), tensor, nc.Tensor(weight, device), padding=1, device=device)
+    gradients = F.conv2d_backward(
+        nc.Tensor(wanted, device), tensor, nc.Tensor(weight, device), padding=1, device=device
+    )
     for got, want in zip(gradients, F.conv2d_backward(wanted, x, weight, padding=1, device=device), strict=True):
         np.testing.assert_array_equal(got.numpy(), want)
     np.testing.assert_array_equal(F.concat(tensor, tensor, device=device).numpy(), np.concatenate([x, x], axis=1))

@@ -26,6 +26,7 @@ provide_layer()  # before anything starts Numba's threads
 _WORKQUEUE = RLock()
 """Numba's own threading layer ends the process if two Python threads start parallel loops at once (numba#8563)."""
 
+
 class Fetched:
     """Arrays on their way to the host: here they have come at once."""
 
@@ -48,6 +49,7 @@ def available() -> str | None:
     except ValueError as error:
         return f"Numba can start no threads: {error}"
     return None
+
 
 def unit(index):
     """The one device of this kind."""
@@ -79,6 +81,7 @@ def write(target, array):
     """Copy a NumPy array into an array of this device."""
     target[...] = array
 
+
 def fill(target, value):
     """Set all elements of an array of this device."""
     target[...] = value
@@ -97,9 +100,8 @@ def fetch(arrays):
 def adopt(array):
     """Return an array of this device that shares memory with somebody else's, or ``None`` if it lies elsewhere.
 
-    What lies on the host is taken as NumPy takes it, and needs no adoption.
+    Here it is always ``None``: what lies on the host is taken as NumPy takes it, and needs no adoption.
     """
-    return None
 
 
 def take(target, samples, rows):

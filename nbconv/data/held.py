@@ -47,7 +47,7 @@ def check_held_targets(
     wanted = (rows, *output_shape)
     if y.shape != wanted:
         raise ShapeError(f"y must have the shape of the output, {wanted}, got {y.shape}")
-    if check_finite and y.dtype.kind == "f" or isfinite(most - least):
+    if isfinite(most - least) or (check_finite and y.dtype.kind == "f"):
         _check_range(y, least, most, "y", dtype, "pass such targets")
     return y
 
@@ -61,7 +61,8 @@ def check_held_labels(y: Held, classes: int, wanted: Shape) -> Held:
     count, first = y.out_of_range(0, classes - 1)
     if count:
         raise DataError(
-            f"y has {count} labels, the first at index {first}, that are not from 0 to {classes - 1} for {classes} classes"
+            f"y has {count} labels, the first at index {first}, that are not from 0 to {classes - 1} for "
+            f"{classes} classes"
         )
     return y
 

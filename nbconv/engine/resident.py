@@ -17,8 +17,8 @@ from .registry import Device, scratch_shapes
 class Resident:
     """An array of a device as its owner has it: in any real dtype, images (N, C, H, W) if ``channels_first``.
 
-    ``Resident(array, device, channels_first=True).take(target, index)`` fills a plan's source. Its memory is shared with
-    the owner: what he changes is changed here.
+    ``Resident(array, device, channels_first=True).take(target, index)`` fills a plan's source. The memory is the
+    owner's: what he changes is changed here.
     """
 
     def __init__(self, array: Any, device: Device, *, channels_first: bool):

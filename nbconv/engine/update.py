@@ -13,8 +13,8 @@ from .registry import scratch_shapes
 class Update:
     """One call that moves all parameters by their gradients.
 
-    ``lr`` and ``count`` (updates made so far) may be set between calls. ``norm`` is the gradient's, on the device: where
-    it is not finite, nothing was updated.
+    ``lr`` and ``count`` (updates made so far) may be set between calls. ``norm`` is the gradient's, on the device:
+    where it is not finite, nothing was updated.
     """
 
     def __init__(self, optimizer: Optimizer, parameters: Parameters):

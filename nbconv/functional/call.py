@@ -28,7 +28,9 @@ class Call:
         resident = {name: held for name, value in given.items() if (held := self._held(name, value)) is not None}
         self.on_device = any(map(self._is_value, resident))
         """Whether the caller has his values on the device, and gets results there."""
-        arrays = {name: like(value, name) if name in resident else host_array(value, name) for name, value in given.items()}
+        arrays = {
+            name: like(value, name) if name in resident else host_array(value, name) for name, value in given.items()
+        }
         self.dtype = _dtype({n: a for n, a in arrays.items() if n not in (*op.integer_inputs, *op.context)})
         empty = [name for name, array in arrays.items() if not array.size]
         if empty:
@@ -73,13 +75,10 @@ class Call:
         names = [name for name in gradient_names(self.op) if name in self.arrays]
         gradients = {name: memory.empty(self.arrays[name].shape, self.dtype) for name in names}
         _, scratch = scratch_shapes(self.op, self.device, self.dtype, *self.shapes)
-        call = bind_backward(
-            self.op, self.device, self.arrays, {**gradients, "out": dy}, self._allocate(scratch)
-        )
+        call = bind_backward(self.op, self.device, self.arrays, {**gradients, "out": dy}, self._allocate(scratch))
         memory.sequence([call])()
         results = [
-            self._result(name, gradients[name]) if name in gradients else None
-            for name in gradient_names(self.op)
+            self._result(name, gradients[name]) if name in gradients else None for name in gradient_names(self.op)
         ]
         return results[0] if len(results) == 1 else tuple(results)
 
@@ -126,7 +125,7 @@ class Call:
 
 
 def like(values, name: str) -> np.ndarray:
-    """An array to ask for its shape and dtype: that of ``values``, or without a copy, if these lie on a GPU, no more."""
+    """An array with the shape and dtype of ``values``, which may lie on a GPU: then its numbers mean nothing."""
     if isinstance(values, Tensor):
         return np.broadcast_to(np.zeros((), values.dtype), values.shape)
     if hasattr(values, "__cuda_array_interface__"):

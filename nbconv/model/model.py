@@ -261,7 +261,7 @@ class Model(Net):
             self._forget(bad.launched)
 
     def _forget(self, launched: Launched) -> None:
-        """Count as if a bad step had been the last one: the device has not let it, nor any later one, change anything."""
+        """Count as if a bad step had been the last: the device has let neither it nor a later one change anything."""
         self.step, self._compiled().count = launched.step, launched.count - 1
         self._plans.guard.reset()
 

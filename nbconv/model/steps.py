@@ -37,7 +37,7 @@ class BadStep(Exception):
 
 
 class Steps:
-    """The steps of a model in the order of their launch: those that still run, and the numbers of those that have ended.
+    """The steps of a model in the order of their launch: those that run, and the numbers of those that have ended.
 
     A device that computes while the host goes on is a few steps behind; on another, each step has ended when the next
     is launched.
@@ -52,9 +52,9 @@ class Steps:
         self._running.append(launched)
 
     def settle(self, wait: bool = True) -> None:
-        """Look at the numbers of all steps, or without ``wait`` of those that have come; raise ``BadStep`` for a bad one.
+        """Look at the numbers of all steps, or without ``wait`` of those that have come.
 
-        After that there are none: the numbers of later steps mean nothing.
+        Raises ``BadStep`` for the first bad one, and then forgets those after it, whose numbers mean nothing.
         """
         running = self._running
         while running and (wait or len(running) > LAG or running[0].coming.ready()):

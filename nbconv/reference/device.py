@@ -8,6 +8,7 @@ import numpy as np
 
 ALIGNMENT = 64
 
+
 class Fetched:
     """Arrays on their way to the host: here they have come at once."""
 
@@ -25,6 +26,7 @@ class Fetched:
 
 def available() -> str | None:
     """Why this device cannot be used: ``None``, it always can."""
+
 
 def unit(index):
     """The one device of this kind."""
@@ -56,6 +58,7 @@ def write(target, array):
     """Copy a NumPy array into an array of this device."""
     target[...] = array
 
+
 def fill(target, value):
     """Set all elements of an array of this device."""
     target[...] = value
@@ -74,9 +77,8 @@ def fetch(arrays):
 def adopt(array):
     """Return an array of this device that shares memory with somebody else's, or ``None`` if it lies elsewhere.
 
-    What lies on the host is taken as NumPy takes it, and needs no adoption.
+    Here it is always ``None``: what lies on the host is taken as NumPy takes it, and needs no adoption.
     """
-    return None
 
 
 def take(target, samples, rows):
