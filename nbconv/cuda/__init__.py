@@ -1,6 +1,6 @@
 """The GPU device: every kernel plainly written for `numba.cuda`."""
 
-from ..ops.activation import ReLU
+from ..ops.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from ..ops.conv import Conv2d
 from ..ops.conv_transpose import ConvTranspose2d
 from ..ops.dropout import Dropout, Dropout2d
@@ -9,6 +9,7 @@ from ..ops.linear import Linear
 from ..ops.loss import MSE, BCEWithLogits, CrossEntropy, Hinge
 from ..ops.merge import Add, Concat
 from ..ops.metric import Accuracy, BinaryAccuracy
+from ..ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from ..ops.optimizer import SGD, Adam, AdamW, RMSProp
 from ..ops.pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
 from ..ops.regularizer import L2
@@ -22,17 +23,20 @@ from . import (
     conv_transpose,
     device,
     dropout,
+    group_norm,
     guard,
     linear,
     loss,
     merge,
     metric,
+    norm,
     optimizer,
     pool,
     regularizer,
     reshape,
     resize,
     sequence,
+    softmax,
     stage,
 )
 
@@ -52,7 +56,16 @@ KERNELS: dict = {
     Pad2d: (resize.pad2d, resize.pad2d_backward),
     Upsample: (resize.upsample, resize.upsample_backward),
     GlobalMaxPool2d: (pool.global_max_pool2d, pool.global_max_pool2d_backward),
+    BatchNorm: (norm.batch_norm, norm.batch_norm_backward),
+    LayerNorm: (group_norm.group_norm, group_norm.group_norm_backward),
+    GroupNorm: (group_norm.group_norm, group_norm.group_norm_backward),
+    InstanceNorm: (group_norm.group_norm, group_norm.group_norm_backward),
     ReLU: (activation.relu, activation.relu_backward),
+    LeakyReLU: (activation.leaky_relu, activation.leaky_relu_backward),
+    Sigmoid: (activation.sigmoid, activation.sigmoid_backward),
+    Tanh: (activation.tanh, activation.tanh_backward),
+    Softmax: (softmax.softmax, softmax.softmax_backward),
+    LogSoftmax: (softmax.log_softmax, softmax.log_softmax_backward),
     Flatten: (reshape.flatten, reshape.flatten_backward),
     Dropout: (dropout.dropout, dropout.dropout_backward),
     Dropout2d: (dropout.dropout2d, dropout.dropout2d_backward),
@@ -79,6 +92,10 @@ SCRATCH: dict = {
     Conv1d: (sequence.forward_scratch, sequence.backward_scratch),
     ConvTranspose2d: (None, conv_transpose.backward_scratch),
     Linear: (None, linear.backward_scratch),
+    BatchNorm: (norm.forward_scratch, norm.backward_scratch),
+    LayerNorm: (group_norm.forward_scratch, group_norm.backward_scratch),
+    GroupNorm: (group_norm.forward_scratch, group_norm.backward_scratch),
+    InstanceNorm: (group_norm.forward_scratch, group_norm.backward_scratch),
     Dropout2d: (dropout.channel_scratch, dropout.channel_scratch),
     CrossEntropy: (loss.weighted_scratch, None),
     Hinge: (loss.row_scratch, None),

@@ -63,7 +63,8 @@ def _at_winner(x, argmax, kernel_w, step_h, step_w, dilation_h, dilation_w, top,
     if index >= out.size:
         return
     n, i, j, c = position(index, out.shape)
-    r, s = argmax[n, i, j, c] // kernel_w, argmax[n, i, j, c] % kernel_w
+    winner = np.int64(argmax[n, i, j, c])
+    r, s = winner // kernel_w, winner % kernel_w
     out[n, i, j, c] = x[n, i * step_h + r * dilation_h - top, j * step_w + s * dilation_w - left, c]
 
 
@@ -99,7 +100,7 @@ def _avg_pool2d_backward(dy, kernel_h, kernel_w, step_h, step_w, top, left, abov
             j = window_at(w + left - s, step_w, dy.shape[2])
             if j >= 0:
                 columns = _covered(j * step_w - left, kernel_w, before, dx.shape[2], after)
-                total += dy[n, i, j, c] / _divisor(rows, columns, divisor)
+                total += dy[n, i, j, c] / dx.dtype.type(_divisor(rows, columns, divisor))
     dx[n, h, w, c] = total
 
 
@@ -137,7 +138,7 @@ def _global_avg_pool2d_backward(dy, dx):
     _, pixels, channels = dx.shape
     pixel, c = index // channels, index % channels
     n = pixel // pixels
-    dx[n, pixel % pixels, c] = dy[n, c] / pixels
+    dx[n, pixel % pixels, c] = dy[n, c] / dx.dtype.type(pixels)
 
 
 @kernel
@@ -174,7 +175,7 @@ def max_pool2d_backward(op, dy, argmax, *, dx):
 
 
 def at_winner(op, x, argmax, *, out):
-    """Write the pixel of x that won each window; none of the windows may lie in the border."""
+    """Write the pixel of x that won each window; each window must see some pixel."""
     return _at_winner.over(out.size)(x, argmax, op.kernel_size[1], *_placement(op, x), out)
 
 
@@ -209,7 +210,7 @@ def _placement(op, x):
 
 
 def _averaged(op, x):
-    """Where windows are, how much of the border (top, bottom, left, right) is counted, and what it all is divided by."""
+    """Where windows are, how much of the border (top, bottom, left, right) counts, and the divisor if it is given."""
     top, _, left, _ = pads = op.pads(x.shape)
     counted = pads if op.count_include_pad else (0, 0, 0, 0)
     return (*op.kernel_size, *op.stride, top, left, *counted, op.divisor_override)
