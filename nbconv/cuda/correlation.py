@@ -63,7 +63,8 @@ def _correlate(x, weight, bias, stride_h, stride_w, dilation_h, dilation_w, top,
     n, i, j, k = position(index, out.shape)
     _, height, width, channels = x.shape
     kernel_h, kernel_w, depth, filters = weight.shape
-    group = k // (filters * depth // channels)
+    per_group = filters * depth // channels
+    first = k // per_group * depth
     total = zero = x.dtype.type(0)
     for r in range(kernel_h):
         h = pixel_at(i * stride_h + r * dilation_h - top, height, circular)
@@ -72,7 +73,7 @@ def _correlate(x, weight, bias, stride_h, stride_w, dilation_h, dilation_w, top,
             inside = h >= 0 and w >= 0
             part = zero
             for c in range(depth):
-                pixel = x[n, h, w, group * depth + c] if inside else zero
+                pixel = x[n, h, w, first + c] if inside else zero
                 part += pixel * weight[r, s, c, k]
             total += part
     out[n, i, j, k] = finish(total, bias, k, relu)
@@ -120,7 +121,7 @@ def _correlate_to_weight(x, dy, stride_h, stride_w, dilation_h, dilation_w, top,
     r, s, c, k = position(index % weights, partial.shape[1:])
     _, height, width, channels = x.shape
     images, rows, columns, _ = dy.shape
-    group = k // (filters * depth // channels)
+    channel = k // (filters * depth // channels) * depth + c
     per_row = (columns + STRIP - 1) // STRIP
     strips = images * rows * per_row
     zero = x.dtype.type(0)
@@ -132,7 +133,7 @@ def _correlate_to_weight(x, dy, stride_h, stride_w, dilation_h, dilation_w, top,
         part = zero
         for j in range(first, min(first + STRIP, columns)):
             w = pixel_at(j * stride_w + s * dilation_w - left, width, circular)
-            pixel = x[n, h, w, group * depth + c] if h >= 0 and w >= 0 else zero
+            pixel = x[n, h, w, channel] if h >= 0 and w >= 0 else zero
             part += pixel * dy[n, i, j, k]
         total += part
     partial[piece, r, s, c, k] = total

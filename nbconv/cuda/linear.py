@@ -32,7 +32,7 @@ def linear_backward(op, dy, x, weight, out, *, dx, dweight, dbias, scratch):
 def matmul(a, b, out, *, turn_a=False, turn_b=False, bias=None, relu=False):
     """out = a @ b + bias; ``a.T`` or ``b.T`` takes its place if it is to be turned."""
     rows, columns = (-(-size // TILE) for size in out.shape)
-    return _matmul[rows * columns, (TILE, TILE)](a, b, turn_a, turn_b, bias, relu, out)
+    return _matmul[rows * columns, (TILE, TILE, 1)](a, b, turn_a, turn_b, bias, relu, out)
 
 
 @kernel
