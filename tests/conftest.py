@@ -21,7 +21,7 @@ collect_ignore = [] if SIMULATED else ["test_cuda_simulator.py"]  # there is no 
 
 
 def pytest_addoption(parser):
-    parser.addoption("--device", action="append", help="a device for the tests that are repeated for each, such as cuda")
+    parser.addoption("--device", action="append", help="the device of tests that are repeated for each, such as cuda")
 
 
 def pytest_configure(config):

@@ -30,10 +30,10 @@ def work(case):
 
 
 def kind(case):
-    """What kernels depend on: the op and the options that make others of them."""
-    op = case.op
-    options = ("activation", "bias", "affine", "training", "decoupled", "centered", "momentum", "mode")
-    return (type(op), bool(getattr(op, "pool", None)), *(str(getattr(op, name, None)) for name in options))
+    """What kernels depend on: the op, operands that it may lack, and options that choose among them."""
+    choices = [getattr(case.op, name, None) for name in ("activation", "bias", "affine", "training", "mode")]
+    operands = [bool(getattr(case.op, name, None)) for name in ("pool", "momentum", "weight")]
+    return (type(case.op), *choices, *operands)
 
 
 def one_of_each(cases):

@@ -11,11 +11,13 @@ from numba import cuda
 from running import Bound, bits
 from test_cuda_kernels import PLAIN, one_of_each, work
 
-from nbconv.cuda import device
-from nbconv.cuda.kernel import kernel
+from nbconv.cuda.kernel import THREADS, kernel
+from nbconv.cuda.reduce import block_sum
 from nbconv.cuda.simulator import strict
+from nbconv.engine.registry import open_device
 
 pytestmark = pytest.mark.cuda
+device = open_device("cuda").memory
 
 
 def launched(kernel, *arguments, grid=1, block=4, out=8, dtype=np.float32):
@@ -195,37 +197,57 @@ import nbconv.cuda.simulator
     assert "DeviceError: the simulator of the cuda device needs greenlet; pip install greenlet" in done.stderr
 
 
+@kernel
+def _sum_twice(out):
+    partial = cuda.shared.array(THREADS, np.float64)
+    thread = cuda.threadIdx.x
+    out[0, thread] = block_sum(partial, np.float64(thread))
+    out[1, thread] = block_sum(partial, np.float64(1))
+
+
+def two_sums():
+    return launched(_sum_twice, block=THREADS, out=(2, THREADS), dtype=np.float64)
+
+
+def test_each_thread_has_the_sum_of_its_block():
+    expected = np.repeat([[THREADS * (THREADS - 1) / 2], [THREADS]], THREADS, axis=1)
+    np.testing.assert_array_equal(two_sums(), expected)
+
+
 BARRIERS = [(function, index) for function, count in functions_with_barriers() for index in range(count)]
-CASES = sorted(one_of_each(PLAIN), key=work)
+USERS = [two_sums, *sorted(one_of_each(PLAIN), key=work)]
 
 
 @pytest.mark.parametrize("function, index", BARRIERS, ids=lambda value: getattr(value, "__name__", str(value)))
 def test_every_barrier_is_needed(function, index):
-    """Without it some case fails or has other results, so that the tests see where one is missing."""
+    """Without it something fails or has other results, so that the tests see where one is missing."""
     spoiled = without_barrier(function, index)
-    assert any(_differs(case, function, spoiled) for case in CASES if _calls(case, function))
+    assert any(_differs(user, function, spoiled) for user in USERS if _calls(user, function))
 
 
-def _calls(case, function) -> bool:
+def _calls(user, function) -> bool:
     with replaced(function, refusing(function)):
         try:
-            _results(case)
+            _results(user)
         except NotImplementedError:
             return True
     return False
 
 
-def _results(case):
-    bound = Bound(case, "cuda", "float32")
-    return bits(bound.forward()), bits(bound.backward()) if case.op.differentiable else None
+def _results(user):
+    """What a case, or a function, computes, to the last bit."""
+    if callable(user):
+        return user().tobytes()
+    bound = Bound(user, "cuda", "float32")
+    return bits(bound.forward()), bits(bound.backward()) if user.op.differentiable else None
 
 
-def _differs(case, function, code) -> bool:
-    right = _results(case)
+def _differs(user, function, code) -> bool:
+    right = _results(user)
     for mode in (nullcontext, strict):
         with mode(), replaced(function, code):
             try:
-                if _results(case) != right:
+                if _results(user) != right:
                     return True
             except RuntimeError:  # threads wait for others that do not come
                 return True

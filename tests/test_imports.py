@@ -13,7 +13,7 @@ FLOORS = (
     {"errors"},
     {"ops"},
     {"data", "io"},
-    {"reference", "cpu"},
+    {"reference", "cpu", "cuda"},
     {"engine"},
     {"tensor"},
     {"functional", "train", "inspect"},
@@ -25,8 +25,8 @@ FLOORS = (
 )
 """The rooms, files or folders of the package, from the ground up. Those of one floor do not know each other."""
 
-DEVICE_ROOMS = {"reference", "cpu"}
-COMPILERS = {"numba": {"cpu"}, "llvmlite": {"cpu"}, "cupy": set()}
+DEVICE_ROOMS = {"reference", "cpu", "cuda"}
+COMPILERS = {"numba": {"cpu", "cuda"}, "llvmlite": {"cpu"}, "cupy": {"cuda"}, "greenlet": {"cuda"}}
 """Packages that load slowly or need hardware, and the rooms that may import them."""
 
 HEAVY = ("numba", "llvmlite", "cupy", "torch", "scipy", "matplotlib")

@@ -205,7 +205,7 @@ class OnGpu:
     """As a library's array on a GPU shows itself."""
 
     shape, dtype = (4, 3, 6, 5), np.dtype("float32")
-    __cuda_array_interface__ = {"shape": shape, "typestr": "<f4", "data": (0, False), "version": 3}  # noqa: RUF012
+    __cuda_array_interface__ = {"shape": shape, "typestr": "<f4", "data": (0, False), "version": 3}
 
     def __dlpack_device__(self):
         return 2, 0

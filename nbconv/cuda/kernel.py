@@ -34,8 +34,10 @@ class Launch(NamedTuple):
     grid: Dim
     block: Dim
     arguments: tuple
-    """Arrays of the device, numbers, ``None`` for what is not in use, and NumPy arrays for constants: those are copied to
-    the device once, when ``device.sequence`` takes the launch."""
+    """Arrays of the device, numbers, and ``None`` for what is not in use.
+
+    A NumPy array is a constant: ``device.sequence`` copies it to the device, once.
+    """
     shared: int = 0
     """Bytes of dynamic shared memory of a block."""
 

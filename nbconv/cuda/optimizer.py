@@ -1,7 +1,7 @@
 """Optimisers: one update of all parameters, as flat arrays.
 
-The gradient's norm comes first, from sums of squares of pieces; then what is the same for all parameters is computed once,
-in float64 (``_settle``), and one kernel clips and updates. Where the norm is not finite, nothing is updated.
+The gradient's norm comes first, from sums of squares of pieces; then what is the same for all parameters is computed
+once, in float64 (``_settle``), and one kernel clips and updates. Where the norm is not finite, nothing is updated.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _adam(param, grad, exp_avg, exp_avg_sq, beta1, new1, beta2, new2, eps, weigh
 
 
 @kernel
-def _rmsprop(param, grad, square_avg, grad_avg, momentum_buffer, alpha, new, eps, momentum, weight_decay, norm, factors):
+def _rmsprop(param, grad, square_avg, grad_avg, buffer, alpha, new, eps, momentum, weight_decay, norm, factors):
     i = cuda.grid(1)
     if i < param.size and norm[0] < inf:
         number = param.dtype.type
@@ -92,9 +92,9 @@ def _rmsprop(param, grad, square_avg, grad_avg, momentum_buffer, alpha, new, eps
             variance -= mean * mean
             variance = number(0) if variance < 0 else variance  # this way round, NaN stays
         step = g / (number(sqrt(variance)) + eps)
-        if momentum_buffer is not None:
-            step += momentum * momentum_buffer[i]
-            momentum_buffer[i] = step
+        if buffer is not None:
+            step += momentum * buffer[i]
+            buffer[i] = step
         param[i] -= rate * step
 
 

@@ -21,7 +21,6 @@ from numba.cuda.np import numpy_support
 from numba.cuda.simulator.kernelapi import Dim3, FakeCUDAModule
 
 from ..errors import DeviceError
-from .kernel import Launch
 
 try:
     from greenlet import getcurrent, greenlet
@@ -66,7 +65,7 @@ class DeviceArray:
     def __array__(self, *args, **kwargs):
         raise TypeError("an array of the device is not one of the host: use device.get(array)")
 
-    __iter__ = None  # type: ignore[assignment]
+    __iter__ = None
 
 
 class _StrictArray:
@@ -149,7 +148,7 @@ class _Thread:
         size = tuple(getattr(self.gridDim, a) * getattr(self.blockDim, a) for a in "xyz"[:axes])
         return size[0] if axes == 1 else size
 
-    def begin(self, launch: Launch) -> None:
+    def begin(self, launch) -> None:
         """Run this launch from now on."""
         self.gridDim, self.blockDim = Dim3(*launch.grid), Dim3(*launch.block)
 
@@ -174,8 +173,8 @@ def strict() -> Iterator[None]:
         _strict = False
 
 
-def run(launch: Launch) -> None:
-    """Run a launch to its end."""
+def run(launch) -> None:
+    """Run a launch (``kernel.Launch``) to its end."""
     function = launch.kernel.function
     arguments = [_operand(argument) for argument in launch.arguments]
     threads = _positions(launch.block)
@@ -230,10 +229,11 @@ def _run_in_turn(function, arguments, threads) -> None:
         THREAD.alone = False
 
 
-def _run_to_barriers(launch: Launch, threads: list[_Waiting]) -> None:
+def _run_to_barriers(launch, threads: list[_Waiting]) -> None:
     while waiting := [thread for thread in threads if not thread.dead]:
         if len(waiting) < len(threads):
-            raise RuntimeError(f"{launch.kernel}: {len(waiting)} of {len(threads)} threads wait at a barrier for the rest")
+            counts = f"{len(waiting)} of {len(threads)}"
+            raise RuntimeError(f"{launch.kernel}: {counts} threads wait at a barrier for the rest")
         for thread in waiting:
             thread.go_on()
 
