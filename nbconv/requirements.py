@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -86,7 +87,7 @@ class Machine(NamedTuple):
     def installed(self, names: tuple[str, ...]) -> tuple[int, ...] | None:
         """The version of the first of these packages that is installed."""
         found = next((self.packages[name] for name in names if name in self.packages), None)
-        return found and tuple(int(part) for part in found.split(".")[:2])  # type: ignore[return-value]
+        return tuple(int(number) for number in re.findall(r"\d+", found)[:2]) if found else None
 
 
 def problem(index: int = 0) -> str | None:
@@ -146,6 +147,11 @@ def missing_compiler(error: Exception) -> str:
     return f"a compiler of CUDA is missing ({str(error).partition(':')[0]}); {look().pip}"
 
 
+def refused_code(log: str) -> str:
+    """Say how to mend that nvJitLink does not take what NVVM wrote."""
+    return f"nvJitLink cannot read what NVVM wrote ({log}): they must be of one version of CUDA; {look().pip}"
+
+
 def upgrade() -> str:
     """Return the command that installs the newest of what this machine's driver can use."""
     return look().pip.replace("install", "install --upgrade", 1)
@@ -171,9 +177,10 @@ def _of_simulator(machine: Machine) -> Iterator[str]:
 def _of_driver(machine: Machine) -> Iterator[str]:
     driver = machine.driver
     if driver is None:
+        then = f", then {machine.pip}" if _missing_packages(machine) else ""
         yield (
             f"no NVIDIA driver is installed (there is no {_library()}); install one from {DOWNLOAD}, or start the "
-            f"container with its GPUs, then {machine.pip}"
+            f"container with its GPUs{then}"
         )
     elif driver.version < OLDEST_CUDA:
         yield (
@@ -196,11 +203,11 @@ def _of_gpus(gpus: tuple[Gpu, ...], index: int, visible: str | None) -> Iterator
         there = ", ".join(f'"cuda:{i}" is {gpu.name}' for i, gpu in enumerate(gpus))
         yield f"there is no GPU {index}: {there}"
     elif gpus[index].capability < OLDEST_GPU:
-        yield f"{gpus[index]} is too old: {_dotted(OLDEST_GPU)} is needed, which came with the GeForce RTX 20 and the T4"
+        yield f"{gpus[index]} is too old: {_dotted(OLDEST_GPU)} is needed, as of the GeForce RTX 20 and the T4"
 
 
 def _of_packages(machine: Machine) -> Iterator[str]:
-    missing = [name for name, names in PACKAGES.items() if machine.installed(names) is None]
+    missing = _missing_packages(machine)
     if missing:
         yield f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed; {machine.pip}"
     majors = {name: major for name in machine.packages if (major := _cuda_major(machine, name))}
@@ -227,6 +234,10 @@ def _of_compilers(machine: Machine) -> Iterator[str]:
             f"nvJitLink {_dotted(linker)} cannot read what NVVM {_dotted(nvvm)} writes: they must be of one version of "
             f"CUDA; {machine.pip}"
         )
+
+
+def _missing_packages(machine: Machine) -> list[str]:
+    return [name for name, names in PACKAGES.items() if machine.installed(names) is None]
 
 
 def _cuda_major(machine: Machine, package: str) -> int | None:

@@ -1,4 +1,4 @@
-"""What the machine code of the cuda device's kernels takes of a GPU, found without one, and what it took when recorded."""
+"""What the machine code of the cuda device's kernels takes of a GPU, found without one, and what was recorded."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TARGETS = {"float32": ((7, 5), (8, 0), (9, 0, "a"), (12, 0)), "float64": ((8, 0)
 NUMBERS = ("registers", "bytes of stack", "bytes of spills", "bytes of shared memory")
 """What is held for a kernel and a target: of a thread, and shared memory of a block."""
 
-MARGIN = 24
+MARGIN = 8
 """How many more registers than recorded are no fault where other versions of the compilers are installed."""
 
 

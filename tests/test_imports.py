@@ -12,7 +12,7 @@ import pytest
 FLOORS = (
     {"errors"},
     {"ops"},
-    {"data", "io"},
+    {"data", "io", "requirements"},
     {"reference", "cpu", "cuda"},
     {"engine"},
     {"tensor"},
@@ -26,10 +26,16 @@ FLOORS = (
 """The rooms, files or folders of the package, from the ground up. Those of one floor do not know each other."""
 
 DEVICE_ROOMS = {"reference", "cpu", "cuda"}
-COMPILERS = {"numba": {"cpu", "cuda"}, "llvmlite": {"cpu"}, "cupy": {"cuda"}, "greenlet": {"cuda"}}
+COMPILERS = {
+    "numba": {"cpu", "cuda"},
+    "llvmlite": {"cpu"},
+    "cupy": {"cuda"},
+    "cuda": {"cuda", "requirements"},
+    "greenlet": {"cuda"},
+}
 """Packages that load slowly or need hardware, and the rooms that may import them."""
 
-HEAVY = ("numba", "llvmlite", "cupy", "torch", "scipy", "matplotlib")
+HEAVY = ("numba", "numba_cuda", "llvmlite", "cupy", "cuda", "greenlet", "torch", "scipy", "matplotlib")
 ROOT = Path(find_spec("nbconv").origin).parent
 
 

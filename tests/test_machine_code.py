@@ -1,4 +1,4 @@
-"""Every kernel of the cuda device compiles for every kind of GPU, and takes no more of it than recorded. No GPU needed."""
+"""Every kernel of the cuda device compiles for every kind of GPU, and takes no more of it than recorded."""
 
 import pytest
 from machine_code import HOW_TO_RECORD, MARGIN, TARGETS, excess, measure, missing, recorded, toolchain
@@ -50,7 +50,16 @@ def test_what_is_recorded_fits_a_gpu():
         ((9, 0, 0, 0), 0, []),
         ((13, 0, 0, 0), 0, ["k, sm_80: 13 registers, 12 recorded"]),
         ((13, 0, 0, 0), 1, []),
-        ((14, 8, 4, 16), 1, ["14 registers, 12 recorded", "8 bytes of stack, 0", "4 bytes of spills, 0", "16 bytes of shared memory, 0"]),
+        (
+            (14, 8, 4, 16),
+            1,
+            [
+                "14 registers, 12 recorded",
+                "8 bytes of stack, 0",
+                "4 bytes of spills, 0",
+                "16 bytes of shared memory, 0",
+            ],
+        ),
     ],
 )
 def test_an_excess_is_named(found, margin, words):

@@ -1,6 +1,6 @@
 """The types of a launch's arguments: what a kernel is compiled for.
 
-    types_of((x, None, 3, x.dtype.type(0.1)))     # (array(float32, 4d, C), none, int32, float32)
+types_of((x, None, 3, x.dtype.type(0.1)))     # (array(float32, 4d, C), none, int32, float32)
 """
 
 from __future__ import annotations

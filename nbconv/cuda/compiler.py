@@ -18,7 +18,7 @@ from numba.types import Type
 from ..errors import DeviceError
 from ..io import kernel_files
 from ..io.kernel_files import watch
-from ..requirements import missing_compiler, upgrade
+from ..requirements import missing_compiler, refused_code, upgrade
 from . import cubins
 from .cubins import Cubin
 from .kernel import Kernel
@@ -46,19 +46,19 @@ def cubin(kernel: Kernel, argument_types: tuple[Type, ...], capability: Capabili
     """
     stem = f"{_module(kernel)}.{kernel.name}-{architecture(capability)}"
     key = f"{stem}{argument_types}"
-    kept = cubins.load(stem, key)
+    ours = kernel.function.__module__.startswith(f"{__package__}.")  # others may change while our version stays
+    kept = cubins.load(stem, key) if ours else None
     if kept:
         return kept
     kernel_files.tell(kernel.name.lstrip("_"))
     made, _ = compile_kernel(kernel, argument_types, capability)
-    cubins.keep(stem, key, made)
+    if ours:
+        cubins.keep(stem, key, made)
     kernel_files.tell(None)
     return made
 
 
-def compile_kernel(
-    kernel: Kernel, argument_types: tuple[Type, ...], capability: Capability
-) -> tuple[Cubin, Resources]:
+def compile_kernel(kernel: Kernel, argument_types: tuple[Type, ...], capability: Capability) -> tuple[Cubin, Resources]:
     """Compile a kernel, and say what it takes; raises as ``cubin`` does."""
     name = f"{_module(kernel)}_{kernel.name.lstrip('_')}"
     try:
@@ -79,7 +79,7 @@ def _ptx(kernel: Kernel, name: str, argument_types: tuple[Type, ...], capability
     signature = types.void(*argument_types)
     ptx, _ = cuda.compile(kernel.function, signature, device=False, abi="numba", cc=capability, output="ptx")
     (mangled,) = re.findall(r"\.entry\s+([\w$]+)", ptx)  # with a number in it that depends on what was compiled before
-    return ptx.replace(mangled, name)
+    return ptx.replace(mangled, name).replace(mangled.removeprefix("_ZN"), f"_{name}")
 
 
 def _link(ptx: str, architecture: str) -> tuple[bytes, str]:
@@ -93,6 +93,10 @@ def _link(ptx: str, architecture: str) -> tuple[bytes, str]:
         nvjitlink.get_linked_cubin(linker, code)
         log = bytearray(nvjitlink.get_info_log_size(linker))
         nvjitlink.get_info_log(linker, log)
+    except nvjitlink.nvJitLinkError as error:
+        log = bytearray(nvjitlink.get_error_log_size(linker))
+        nvjitlink.get_error_log(linker, log)
+        raise DeviceError(refused_code(" ".join(log.decode().strip("\0").split()) or str(error))) from error
     finally:
         nvjitlink.destroy(linker)
     return bytes(code), log.decode()

@@ -69,7 +69,7 @@ def kernel(function: Callable[..., None]) -> Kernel:
 
 
 def device_function(function: Callable) -> Any:
-    """Make a function that kernels call: it becomes a part of each, so that no GPU is asked which it is compiled for."""
+    """Make a function that kernels call; it becomes a part of each: Numba compiles others for the GPU there is."""
     if SIMULATED:
         return _simulate(function)
     return cuda.jit(device=True, inline="always")(function)
