@@ -36,7 +36,7 @@ class Pinned:
             self.event = driver.call(api.cuEventCreate, api.CUevent_flags.CU_EVENT_DISABLE_TIMING)
         self.nbytes = nbytes
         self.bytes = memoryview((ctypes.c_byte * nbytes).from_address(self.address))
-        finalize(self, _release, self.address, self.event)
+        finalize(self, _release, driver, self.address, self.event)
 
     def record(self) -> None:
         """Note that all that was asked for until now has to be waited for; the caller has the turn."""
@@ -46,6 +46,7 @@ class Pinned:
 
     def ready(self) -> bool:
         """Whether ``wait`` would return at once."""
+        self._driver.turn.provide()
         (status,) = api.cuEventQuery(self.event)
         if status not in (DONE, RUNNING):
             raise self._driver.failure(status, "what was asked for earlier")
@@ -53,14 +54,17 @@ class Pinned:
 
     def wait(self) -> None:
         """Wait for what was asked for before ``record``, if it ever was called."""
+        self._driver.turn.provide()
         (status,) = api.cuEventSynchronize(self.event)
         if status:
             raise self._driver.failure(status, "what was asked for earlier")
 
 
-def _release(address: int, event) -> None:
-    api.cuEventDestroy(event)
-    api.cuMemFreeHost(address)
+def _release(driver: Driver, address: int, event) -> None:
+    with driver.turn:
+        api.cuEventSynchronize(event)
+        api.cuEventDestroy(event)
+        api.cuMemFreeHost(address)
 
 
 class Ring:
@@ -116,6 +120,8 @@ class Ring:
         return np.ndarray(target.shape, target.dtype, segment.bytes, offset)
 
     def _send(self, target, nbytes: int) -> None:
+        if not nbytes:
+            return
         (status,) = api.cuMemcpyHtoDAsync(target.data.ptr, self._address, nbytes, self._stream)
         if status:
             raise self._driver.failure(status, "a copy to the GPU")
@@ -187,7 +193,8 @@ class Results:
         return Fetched(block, views, unused)
 
     def _copy(self, array, block: Pinned, offset: int) -> np.ndarray:
-        (status,) = api.cuMemcpyDtoHAsync(block.address + offset, array.data.ptr, array.nbytes, self._stream)
-        if status:
-            raise self._driver.failure(status, "a copy from the GPU")
+        if array.nbytes:
+            (status,) = api.cuMemcpyDtoHAsync(block.address + offset, array.data.ptr, array.nbytes, self._stream)
+            if status:
+                raise self._driver.failure(status, "a copy from the GPU")
         return np.ndarray(array.shape, array.dtype, block.bytes, offset)

@@ -317,6 +317,7 @@ static Result ask(Stream *stream, Work work) {
 static const char *how(const Stream *stream) { return stream && stream->captures ? "captured" : "direct"; }
 
 static Result copy(const char *kind, Pointer to, Pointer from, size_t bytes, Stream *stream) {
+    if (!bytes) return INVALID_VALUE; /* a real driver may let it pass */
     say("copy %s %s %zu %lu %lu\n", kind, how(stream), bytes, to, from);
     return ask(stream, (Work){.kind = COPY, .to = to, .from = from, .bytes = bytes});
 }
@@ -332,6 +333,7 @@ COPIES(cuMemcpyDtoHAsync, "out")
 COPIES(cuMemcpyDtoDAsync, "within")
 
 static Result fill(Pointer to, size_t pitch, size_t value, size_t size, size_t width, size_t height, Stream *stream) {
+    if (!width || !height) return INVALID_VALUE;
     say("fill %s %zu\n", how(stream), size * width * height);
     Work work = {.kind = FILL, .to = to, .width = width, .height = height, .pitch = pitch, .size = size, .value = value};
     return ask(stream, work);
@@ -367,6 +369,7 @@ Result cuStreamCreateWithPriority(Stream **stream, unsigned flags, int priority)
 Result cuStreamDestroy(Stream *stream) { return free(stream), SUCCESS; }
 Result cuStreamSynchronize(Stream *stream) {
     TURN;
+    IN_CONTEXT;
     if (stream && stream->captures) return CAPTURE_UNSUPPORTED;
     finish(asked);
     say("wait\n");
@@ -392,10 +395,12 @@ Result cuEventRecord(Event *event, Stream *stream) {
 }
 Result cuEventQuery(Event *event) {
     TURN;
+    IN_CONTEXT;
     return event->position <= done ? failure(__func__) : NOT_READY;
 }
 Result cuEventSynchronize(Event *event) {
     TURN;
+    IN_CONTEXT;
     finish(event->position);
     return failure(__func__);
 }
