@@ -119,7 +119,7 @@ class GPU:
 
     def sequence(self, calls, threads=None):
         """Return one call that runs launches (or lists of them) in order, as one launch of a CUDA graph."""
-        return LaunchSequence(self._driver, list(flat(calls)))
+        return LaunchSequence(self._driver, list(flat(calls)), self.put)
 
     def on_compile(self, report):
         """Return a context that calls ``report(name)`` before a kernel is compiled, and ``report(None)`` after."""
