@@ -1,7 +1,7 @@
 """Microseconds of the host per step of training, over the stand-in driver: ``cd tests && python -m standin.time_host``.
 
 A real driver takes its own time for each of these calls, much of it for the launch of the graph; what is measured is
-what Python adds. Time of the processor is counted, in the thread that trains, so that others on the machine disturb less.
+what Python adds. The processor's time is counted, in the thread that trains: others on the machine disturb it less.
 """
 
 import os
