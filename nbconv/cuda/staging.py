@@ -148,6 +148,8 @@ def _pieces(target) -> list[slice | int]:
 class Fetched:
     """Arrays on their way to the host."""
 
+    __slots__ = "_block", "_copies", "_unused", "_views"
+
     def __init__(self, block: Pinned, views: list[np.ndarray], unused: list[Pinned]):
         self._block, self._views, self._unused = block, views, unused
         self._copies: list[np.ndarray] | None = None
@@ -180,21 +182,24 @@ class Results:
 
     def fetch(self, arrays) -> Fetched:
         """Begin to copy arrays of the GPU to the host."""
-        places, end = [], 0
-        for array in arrays:
-            places.append(end)
-            end += (array.nbytes + ALIGNMENT - 1) & -ALIGNMENT
-        size = max(SMALLEST, 1 << (end - 1).bit_length())
+        nbytes = sum([(array.nbytes + ALIGNMENT - 1) & -ALIGNMENT for array in arrays])
+        size = 1 << (nbytes - 1).bit_length() if nbytes > SMALLEST else SMALLEST
         unused = self._unused[size] if size <= KEPT else []
         with self._turn:
             block = unused.pop() if unused else Pinned(self._driver, size)
-            views = [self._copy(array, block, place) for array, place in zip(arrays, places, strict=True)]
+            views = self._copy(arrays, block)
             block.record()
         return Fetched(block, views, unused)
 
-    def _copy(self, array, block: Pinned, offset: int) -> np.ndarray:
-        if array.nbytes:
-            (status,) = api.cuMemcpyDtoHAsync(block.address + offset, array.data.ptr, array.nbytes, self._stream)
-            if status:
-                raise self._driver.failure(status, "a copy from the GPU")
-        return np.ndarray(array.shape, array.dtype, block.bytes, offset)
+    def _copy(self, arrays, block: Pinned) -> list[np.ndarray]:
+        """Begin to copy arrays into a block; return where they will be."""
+        views, offset = [], 0
+        for array in arrays:
+            nbytes = array.nbytes
+            if nbytes:
+                (status,) = api.cuMemcpyDtoHAsync(block.address + offset, array.data.ptr, nbytes, self._stream)
+                if status:
+                    raise self._driver.failure(status, "a copy from the GPU")
+            views.append(np.ndarray(array.shape, array.dtype, block.bytes, offset))
+            offset += (nbytes + ALIGNMENT - 1) & -ALIGNMENT
+        return views

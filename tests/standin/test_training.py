@@ -51,8 +51,7 @@ def test_ten_steps_are_one_capture_and_ten_launches(net):
 def test_the_kernels_of_a_step(net):
     train(net)
     names = kernels()
-    begin = names.index("guard_snapshot", names.index("guard_guard"))  # warmup came first, kernel by kernel
-    end = names.index("guard_guard", begin) + 1
+    begin, end = names.index("guard_snapshot"), names.index("guard_guard") + 1
     step = names[begin:end]
     assert all(launch.captured for launch in control.launches()[begin:end])
     assert len(step) <= 45
