@@ -92,7 +92,6 @@ class Driver:
         return self.call(api.cuStreamCreate, api.CUstream_flags.CU_STREAM_NON_BLOCKING)
 
     def synchronize(self) -> None:
-        """Wait until everything asked for is done."""
-        with self.turn:
-            stream = self.stream
-        self.call(api.cuStreamSynchronize, stream)
+        """Wait until everything asked for is done; meanwhile others may ask for more."""
+        self.turn.provide()
+        self.call(api.cuStreamSynchronize, self.stream)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import cupy
 import numpy as np
 from cuda.core.utils import StridedMemoryView
 
-from ..errors import DataError
+from ..errors import DataError, DeviceError
 from .driver import Driver
 
 
@@ -30,8 +32,19 @@ def adopt(driver: Driver, array) -> cupy.ndarray | None:
             f"an array on {driver.name} must be contiguous in memory, got shape {view.shape} with strides "
             f"{view.strides}; make it so first: array.contiguous() in PyTorch, ascontiguousarray(array) in CuPy"
         )
-    memory = cupy.cuda.UnownedMemory(view.ptr, view.size * view.dtype.itemsize, view, driver.index)
+    memory = cupy.cuda.UnownedMemory(view.ptr, view.size * view.dtype.itemsize, _Borrowed(driver, view), driver.index)
     return cupy.ndarray(view.shape, view.dtype, cupy.cuda.MemoryPointer(memory, 0))
+
+
+class _Borrowed:
+    """Memory of another library, which may use it for something else as soon as this object is gone."""
+
+    def __init__(self, driver: Driver, view: StridedMemoryView):
+        self._driver, self._view = driver, view
+
+    def __del__(self):
+        with suppress(DeviceError):  # after a fault nothing reads it any more
+            self._driver.synchronize()
 
 
 def _exports(array) -> bool:

@@ -67,9 +67,11 @@ class GPU:
         """Return a NumPy copy of an array of this device."""
         driver = self._driver
         host = np.empty(array.shape, array.dtype)
-        with driver.turn:
-            driver.call(api.cuMemcpyDtoHAsync, host.ctypes.data, array.data.ptr, host.nbytes, driver.stream)
-        driver.synchronize()
+        driver.synchronize()  # and not in the turn, so that other threads may go on
+        if host.nbytes:
+            with driver.turn:
+                driver.call(api.cuMemcpyDtoHAsync, host.ctypes.data, array.data.ptr, host.nbytes, driver.stream)
+            driver.synchronize()
         return host
 
     def write(self, target, array):
@@ -84,6 +86,8 @@ class GPU:
         """Set all elements of an array of this device."""
         driver, pointer = self._driver, target.data.ptr
         pattern = np.array(value, target.dtype)
+        if not target.size:
+            return
         with driver.turn:
             if pattern.itemsize < 8:
                 function, bits = _FILLS[pattern.itemsize]
@@ -96,6 +100,8 @@ class GPU:
     def copy(self, target, source):
         """Copy one array of this device into another of its shape and dtype."""
         driver = self._driver
+        if not target.nbytes:
+            return
         with driver.turn:
             driver.call(api.cuMemcpyDtoDAsync, target.data.ptr, source.data.ptr, target.nbytes, driver.stream)
 
@@ -113,7 +119,7 @@ class GPU:
 
     def sequence(self, calls, threads=None):
         """Return one call that runs launches (or lists of them) in order, as one launch of a CUDA graph."""
-        return LaunchSequence(self._driver, list(flat(calls)))
+        return LaunchSequence(self._driver, list(flat(calls)), self.put)
 
     def on_compile(self, report):
         """Return a context that calls ``report(name)`` before a kernel is compiled, and ``report(None)`` after."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 from weakref import finalize
 
+import numpy as np
 from cuda.bindings import driver as api
 
 from ..errors import DeviceError
@@ -24,10 +26,11 @@ class LaunchSequence:
     Everything that the arguments point to lives as long as this object.
     """
 
-    def __init__(self, driver: Driver, launches: Sequence[Launch]):
+    def __init__(self, driver: Driver, launches: Sequence[Launch], put: Callable[[np.ndarray], Any]):
         self.launches = tuple(launches)
-        self._driver, self._turn, self._stream = driver, driver.turn, driver.stream
+        self._driver, self._turn, self._stream, self._put = driver, driver.turn, driver.stream, put
         self._ready = not launches
+        self._kept: list[PackedLaunch] = []  # with all that the graph has pointers to
         self._graph = None
         self._single: PackedLaunch | None = None
         self._kernels = _names(self.launches)
@@ -45,13 +48,19 @@ class LaunchSequence:
                 self._single(self._stream)
 
     def _prepare(self) -> None:
-        packed = [PackedLaunch(self._driver, launch) for launch in self.launches]
+        packed = [PackedLaunch(self._driver, self._with_constants(launch)) for launch in self.launches]
         if len(packed) == 1:
             self._single = packed[0]
         else:
             self._graph = _instantiate(self._driver, packed)
             finalize(self, api.cuGraphExecDestroy, self._graph)
+        self._kept = packed
         self._ready = True
+
+    def _with_constants(self, launch: Launch) -> Launch:
+        """A launch with copies on the GPU of its constants."""
+        arguments = (self._put(a) if isinstance(a, np.ndarray) else a for a in launch.arguments)
+        return launch._replace(arguments=tuple(arguments))
 
 
 class PackedLaunch:

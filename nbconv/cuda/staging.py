@@ -36,7 +36,7 @@ class Pinned:
             self.event = driver.call(api.cuEventCreate, api.CUevent_flags.CU_EVENT_DISABLE_TIMING)
         self.nbytes = nbytes
         self.bytes = memoryview((ctypes.c_byte * nbytes).from_address(self.address))
-        finalize(self, _release, self.address, self.event)
+        finalize(self, _release, driver, self.address, self.event)
 
     def record(self) -> None:
         """Note that all that was asked for until now has to be waited for; the caller has the turn."""
@@ -46,6 +46,7 @@ class Pinned:
 
     def ready(self) -> bool:
         """Whether ``wait`` would return at once."""
+        self._driver.turn.provide()
         (status,) = api.cuEventQuery(self.event)
         if status not in (DONE, RUNNING):
             raise self._driver.failure(status, "what was asked for earlier")
@@ -53,14 +54,17 @@ class Pinned:
 
     def wait(self) -> None:
         """Wait for what was asked for before ``record``, if it ever was called."""
+        self._driver.turn.provide()
         (status,) = api.cuEventSynchronize(self.event)
         if status:
             raise self._driver.failure(status, "what was asked for earlier")
 
 
-def _release(address: int, event) -> None:
-    api.cuEventDestroy(event)
-    api.cuMemFreeHost(address)
+def _release(driver: Driver, address: int, event) -> None:
+    with driver.turn:
+        api.cuEventSynchronize(event)
+        api.cuEventDestroy(event)
+        api.cuMemFreeHost(address)
 
 
 class Ring:
@@ -116,6 +120,8 @@ class Ring:
         return np.ndarray(target.shape, target.dtype, segment.bytes, offset)
 
     def _send(self, target, nbytes: int) -> None:
+        if not nbytes:
+            return
         (status,) = api.cuMemcpyHtoDAsync(target.data.ptr, self._address, nbytes, self._stream)
         if status:
             raise self._driver.failure(status, "a copy to the GPU")
@@ -141,6 +147,8 @@ def _pieces(target) -> list[slice | int]:
 
 class Fetched:
     """Arrays on their way to the host."""
+
+    __slots__ = "_block", "_copies", "_unused", "_views"
 
     def __init__(self, block: Pinned, views: list[np.ndarray], unused: list[Pinned]):
         self._block, self._views, self._unused = block, views, unused
@@ -174,20 +182,24 @@ class Results:
 
     def fetch(self, arrays) -> Fetched:
         """Begin to copy arrays of the GPU to the host."""
-        places, end = [], 0
-        for array in arrays:
-            places.append(end)
-            end += (array.nbytes + ALIGNMENT - 1) & -ALIGNMENT
-        size = max(SMALLEST, 1 << (end - 1).bit_length())
+        nbytes = sum([(array.nbytes + ALIGNMENT - 1) & -ALIGNMENT for array in arrays])
+        size = 1 << (nbytes - 1).bit_length() if nbytes > SMALLEST else SMALLEST
         unused = self._unused[size] if size <= KEPT else []
         with self._turn:
             block = unused.pop() if unused else Pinned(self._driver, size)
-            views = [self._copy(array, block, place) for array, place in zip(arrays, places, strict=True)]
+            views = self._copy(arrays, block)
             block.record()
         return Fetched(block, views, unused)
 
-    def _copy(self, array, block: Pinned, offset: int) -> np.ndarray:
-        (status,) = api.cuMemcpyDtoHAsync(block.address + offset, array.data.ptr, array.nbytes, self._stream)
-        if status:
-            raise self._driver.failure(status, "a copy from the GPU")
-        return np.ndarray(array.shape, array.dtype, block.bytes, offset)
+    def _copy(self, arrays, block: Pinned) -> list[np.ndarray]:
+        """Begin to copy arrays into a block; return where they will be."""
+        views, offset = [], 0
+        for array in arrays:
+            nbytes = array.nbytes
+            if nbytes:
+                (status,) = api.cuMemcpyDtoHAsync(block.address + offset, array.data.ptr, nbytes, self._stream)
+                if status:
+                    raise self._driver.failure(status, "a copy from the GPU")
+            views.append(np.ndarray(array.shape, array.dtype, block.bytes, offset))
+            offset += (nbytes + ALIGNMENT - 1) & -ALIGNMENT
+        return views

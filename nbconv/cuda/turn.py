@@ -35,8 +35,13 @@ class Turn:
         self._lock.release()
 
     def _make_current(self):
-        if int(_current()[1]):
+        if not self.provide():
             api.cuCtxPushCurrent(self._context)
             self._pushed.append(self._depth)
-        else:
+
+    def provide(self) -> bool:
+        """Make the context current in a thread that has none, which is enough to wait; return whether it is now."""
+        current = int(_current()[1])
+        if not current:
             api.cuCtxSetCurrent(self._context)
+        return current in (0, self._number)

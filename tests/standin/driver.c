@@ -96,6 +96,20 @@ void standin_fail(const char *name, int status, int let_through) {
 void standin_fault(int status) { fault_in_next_launch = status; }
 void standin_heal(void) { fault = fault_in_next_launch = wanted.name[0] = 0; }
 
+/* What one kernel would have computed: a number, which is written where one of its parameters points to. */
+
+static struct {
+    char name[64];
+    int parameter;
+    double value;
+} pretended;
+
+void standin_pretend(const char *name, int parameter, double value) {
+    snprintf(pretended.name, sizeof pretended.name, "%s", name);
+    pretended.parameter = parameter;
+    pretended.value = value;
+}
+
 static Result failure(const char *name) {
     if (fault) return fault;
     if (strcmp(name, wanted.name) || wanted.let_through-- > 0) return SUCCESS;
@@ -299,6 +313,7 @@ static void perform(const Work *work) {
             for (size_t i = 0; i < work->width; i++)
                 memcpy((char *)work->to + row * work->pitch + i * work->size, &work->value, work->size);
     if (work->kind == LAUNCH && fault_in_next_launch) fault = fault_in_next_launch;
+    if (work->kind == LAUNCH && work->to) memcpy((void *)work->to, &pretended.value, sizeof pretended.value);
 }
 static void finish(long upto) {
     while (done < upto && !fault) {
@@ -317,6 +332,7 @@ static Result ask(Stream *stream, Work work) {
 static const char *how(const Stream *stream) { return stream && stream->captures ? "captured" : "direct"; }
 
 static Result copy(const char *kind, Pointer to, Pointer from, size_t bytes, Stream *stream) {
+    if (!bytes) return INVALID_VALUE; /* a real driver may let it pass */
     say("copy %s %s %zu %lu %lu\n", kind, how(stream), bytes, to, from);
     return ask(stream, (Work){.kind = COPY, .to = to, .from = from, .bytes = bytes});
 }
@@ -332,6 +348,7 @@ COPIES(cuMemcpyDtoHAsync, "out")
 COPIES(cuMemcpyDtoDAsync, "within")
 
 static Result fill(Pointer to, size_t pitch, size_t value, size_t size, size_t width, size_t height, Stream *stream) {
+    if (!width || !height) return INVALID_VALUE;
     say("fill %s %zu\n", how(stream), size * width * height);
     Work work = {.kind = FILL, .to = to, .width = width, .height = height, .pitch = pitch, .size = size, .value = value};
     return ask(stream, work);
@@ -367,6 +384,7 @@ Result cuStreamCreateWithPriority(Stream **stream, unsigned flags, int priority)
 Result cuStreamDestroy(Stream *stream) { return free(stream), SUCCESS; }
 Result cuStreamSynchronize(Stream *stream) {
     TURN;
+    IN_CONTEXT;
     if (stream && stream->captures) return CAPTURE_UNSUPPORTED;
     finish(asked);
     say("wait\n");
@@ -392,10 +410,12 @@ Result cuEventRecord(Event *event, Stream *stream) {
 }
 Result cuEventQuery(Event *event) {
     TURN;
+    IN_CONTEXT;
     return event->position <= done ? failure(__func__) : NOT_READY;
 }
 Result cuEventSynchronize(Event *event) {
     TURN;
+    IN_CONTEXT;
     finish(event->position);
     return failure(__func__);
 }
@@ -489,7 +509,8 @@ Result cuLaunchKernel(Function *function, unsigned gx, unsigned gy, unsigned gz,
         for (int byte = 0; byte < function->sizes[i]; byte++) say("%02x", ((unsigned char *)arguments[i])[byte]);
     }
     say("\n");
-    return ask(stream, (Work){.kind = LAUNCH});
+    int known = pretended.name[0] && strstr(function->name, pretended.name);
+    return ask(stream, (Work){.kind = LAUNCH, .to = known ? *(Pointer *)arguments[pretended.parameter] : 0});
 }
 
 /* Graphs. */

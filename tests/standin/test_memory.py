@@ -5,6 +5,7 @@ from threading import Thread
 
 import numpy as np
 import pytest
+from cuda.bindings import driver as api
 
 from nbconv.errors import DataError, DeviceError, KernelFault, OutOfDeviceMemory
 from standin import control
@@ -156,6 +157,31 @@ def test_any_thread_may_come(gpu):
     assert len(results) == 8 and all((array == i).all() for i, array in results)
 
 
+def test_any_thread_may_wait(gpu):
+    fetched, results = gpu.fetch([gpu.put(np.arange(3))]), []
+    thread = Thread(target=lambda: results.extend([fetched.ready(), fetched.arrays(), gpu.synchronize()]))
+    thread.start()
+    thread.join()
+    np.testing.assert_array_equal(results[1], [np.arange(3)])
+
+
+def test_the_context_of_others_is_left_alone(gpu):
+    other = control.gpu(1)._driver
+    with other.turn:
+        array = gpu.put(np.arange(3))
+        gpu.sequence([])()
+        assert int(api.cuCtxGetCurrent()[1]) == int(other.turn._context)
+        np.testing.assert_array_equal(gpu.get(array), np.arange(3))
+
+
+def test_nothing_is_copied_of_an_array_without_elements(gpu):
+    array = gpu.put(np.ones((0, 3)))
+    gpu.fill(array, 1)
+    gpu.copy(array, array)
+    assert gpu.fetch([array]).arrays()[0].shape == (0, 3)
+    assert not control.log("copy", "fill")
+
+
 # arrays of other libraries
 
 
@@ -190,6 +216,15 @@ def test_a_foreign_array_lives_as_long_as_what_shares_it(gpu):
     gc.collect()
     assert not control.log("free")
     np.testing.assert_array_equal(gpu.get(adopted), np.arange(5.0))
+
+
+def test_a_foreign_array_is_given_back_when_the_gpu_has_read_it(gpu):
+    source, target = gpu.put(np.arange(5.0)), gpu.empty((5,), "float64")
+    adopted = gpu.adopt(Foreign(source))
+    gpu.copy(target, adopted)
+    del adopted
+    gc.collect()
+    assert control.log()[-1] == ("wait",)
 
 
 def test_the_gpu_waits_for_the_other_library(gpu):

@@ -174,6 +174,19 @@ def test_arguments_are_packed_as_the_machine_code_takes_them(gpu, with_bias):
     ]
 
 
+def test_a_constant_is_copied_to_the_device_once(gpu, arrays):
+    _, out = arrays
+    run = gpu.sequence([double.over(4)(np.arange(4, dtype="float32"), out[:4]), halve.over(1000)(*arrays)])
+    for _ in range(3):
+        run()
+    assert len(control.log("alloc")) == 1
+    assert [(what, how, size) for _, what, how, size, *_ in control.log("copy")] == [("in", "direct", "16")]
+    pointer = int.from_bytes(control.launches()[0].arguments[4], "little")
+    assert pointer == int(control.log("copy")[0][4])
+    gc.collect()
+    assert not control.log("free")
+
+
 def test_a_slice_is_a_pointer_into_the_array(gpu, arrays):
     x, out = arrays
     gpu.sequence([double.over(10)(x[20:30], out[:10])])()
