@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from nbconv.errors import NbconvError
+from nbconv.engine.registry import open_device
+from nbconv.errors import NbconvError, OptionError
 
 from . import course as courses
 from . import fusion as fusions
@@ -66,7 +67,7 @@ def _path(name: str, text: str) -> Callable:
     return click.option(name, type=kind, callback=check, help=text)
 
 
-device_option = click.option("--device", default="cpu", show_default=True, help="cpu or reference.")
+device_option = click.option("--device", default="cpu", show_default=True, help="cpu, cuda or reference.")
 against_option = click.option("--against", metavar="RIVALS", help=f"Some of {', '.join(rivals.RIVALS)}, with commas.")
 threads_option = click.option("--threads", type=click.IntRange(min=1), help="Of nbconv and of the rivals.")
 json_option = _path("--json", "Write the machine and the rows to this file.")
@@ -97,6 +98,8 @@ def kernels(device, against, ops, shapes, algorithm, dtype, threads, seconds, js
     """Time each kernel by itself, forward and backward."""
     if plot:
         roofline.load()
+        if open_device(device).name == "cuda":
+            raise OptionError("--plot draws the roofs of a CPU, which are not a GPU's; leave it out with --device cuda")
     wanted = shape_files.named(KINDS[op] for op in ops)
     if shapes:
         given = click.get_current_context().get_parameter_source("ops") is not click.core.ParameterSource.DEFAULT
@@ -191,10 +194,11 @@ def naive(device, torch, threads, seconds, json):
 
 def _begin(device: str, against: str | None, threads: int | None, dtype: str = "float32"):
     """Choose the rivals, measure the machine, and print both."""
-    chosen, left_out = rivals.choose(against)
+    opened = open_device(device)  # a device that is not there is said before anything is measured
+    opened.check_threads(threads)
+    chosen, left_out = rivals.choose(against, device)
     rivals.prepare(chosen, machine.threads_of(threads))
-    machine.describe(device, threads, {}, None)  # a device that is not there is said before anything is measured
-    peaks = peak.measure(dtype, threads)
+    peaks = None if opened.name == "cuda" else peak.measure(dtype, threads)
     facts = machine.describe(device, threads, rivals.versions(chosen), peaks)
     report.head(facts, left_out, click.echo)
     return facts, chosen, peaks

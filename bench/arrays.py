@@ -58,9 +58,11 @@ class Bound:
         }
         self.dy = self._memory.put(host["dy"].astype(op.out_dtype or dtype))
 
-    def call(self, direction: str) -> Callable[[], None]:
-        """The zero-argument call that computes one direction, and waits for it."""
+    def call(self, direction: str, wait: bool = True) -> Callable[[], None]:
+        """The zero-argument call that computes one direction, and waits for it; or on a GPU only launches it."""
         run = self._memory.sequence(self._calls(direction), self.threads)
+        if not wait:
+            return run
 
         def call():
             run()
@@ -104,7 +106,7 @@ class Bound:
 
     def _filled(self, value, shape, dtype):
         array = self._memory.empty(shape, dtype)
-        array[...] = value
+        self._memory.fill(array, value)
         return array
 
     def _put(self, array: np.ndarray):

@@ -15,7 +15,7 @@ from .cases import Case, Kind
 from .cases.conv import CONV2D, check_algorithm
 from .machine import threads_of
 from .peak import Peaks
-from .rivals import begin
+from .rivals import begin, finish
 from .row import Row
 from .timing import compare
 
@@ -43,6 +43,7 @@ class Bench:
         self._begin = partial(begin, threads=threads_of(threads))
         self.algorithm, self.seconds, self.say = algorithm, seconds, say
         self._device, self._reference = open_device(device), open_device("reference")
+        self._finish = finish(self._device, rivals)
 
     def rows(self, shapes: Iterable[tuple[Kind, dict]]) -> Iterator[Row]:
         """Measure each shape in each direction, yielding rows as soon as they are there."""
@@ -51,7 +52,7 @@ class Bench:
             try:
                 case = Case.of(kind, shape, **options)
                 ours = Bound(case, host := arrays.values(case), self._device, self.dtype, self.threads)
-                calls = {direction: ours.call(direction) for direction in kind.directions}
+                calls = {direction: ours.call(direction, wait=not self._finish) for direction in kind.directions}
             except NbconvError as error:
                 if self.algorithm == "auto":
                     raise
@@ -66,6 +67,7 @@ class Bench:
         for direction, call in calls.items():
             began = perf_counter()
             call()
+            self._device.memory.synchronize()
             first[direction] = 1e3 * (perf_counter() - began)
             exact.call(direction)()
             residuals[direction] = arrays.residuals(ours.results(direction), exact.results(direction))
@@ -73,7 +75,7 @@ class Bench:
         algorithm = {"algorithm": self.algorithm} if case.kind is CONV2D else {}
         for direction, call in calls.items():
             theirs = {name: made[direction] for name, made in rivals.items() if direction in made}
-            timings = compare({"nbconv": call, **theirs}, self.seconds, self._begin)
+            timings = compare({"nbconv": call, **theirs}, self.seconds, self._begin, self._finish)
             timing = timings.pop("nbconv")._replace(first=first[direction])
             flops, nbytes = case.flops(direction), ours.nbytes(direction)
             limit_ms, limit = self.peaks.limit(flops, nbytes) if self.peaks else (None, None)
@@ -99,7 +101,7 @@ class Bench:
         if "torch" in self.rivals:
             from . import torch_ops
 
-            calls |= torch_ops.calls(case, ready)
+            calls |= torch_ops.calls(case, ready, str(self._device))
         if "jax" in self.rivals:
             from . import jax_ops
 

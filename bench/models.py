@@ -8,11 +8,13 @@ from time import perf_counter
 
 import numpy as np
 
+from nbconv.engine.registry import open_device
+
 from . import nbconv_nets
 from .machine import threads_of
 from .nets import NETS, Net, images
 from .peak import Peaks
-from .rivals import begin
+from .rivals import begin, finish
 from .row import Row
 from .timing import Call, compare
 
@@ -44,6 +46,8 @@ class Bench:
     ):
         self.rivals, self.peaks, self.batch, self.seconds, self.say = rivals, peaks, batch, seconds, say
         self._options = {"device": device, "threads": threads}
+        self._finish = finish(open_device(device), rivals)
+        self._torch_device = device if device.startswith("cuda") else "cpu"
         self._begin = partial(begin, threads=threads_of(threads))
         self._compile_seconds = COMPILE_SECONDS if compiled and "torch" in rivals else 0.0
         if self._compile_seconds:
@@ -69,7 +73,9 @@ class Bench:
         if "torch" in self.rivals:
             from . import torch_nets
 
-            made = self._in_layouts(lambda layout: torch_nets.Trained(net.name, x, labels, layout, state))
+            made = self._in_layouts(
+                lambda layout: torch_nets.Trained(net.name, x, labels, layout, state, self._torch_device)
+            )
             steps |= {rival: trained.step for rival, trained in made.items()}
         if "jax" in self.rivals:
             from . import jax_nets
@@ -89,7 +95,7 @@ class Bench:
         if "torch" in self.rivals:
             from . import torch_nets
 
-            made = self._in_layouts(lambda layout: torch_nets.Inferring(net.name, x, layout, state))
+            made = self._in_layouts(lambda layout: torch_nets.Inferring(net.name, x, layout, state, self._torch_device))
             runs |= {rival: inferring.run for rival, inferring in made.items()}
         if "jax" in self.rivals:
             from . import jax_nets
@@ -111,7 +117,7 @@ class Bench:
             first[name] = 1e3 * (perf_counter() - began)
             results += [call() for _ in range(steps - 1)]
             residuals[name] = float(np.abs(np.array(results) - wanted).max() / np.abs(wanted).max())
-        timings = compare({**calls, "kernels": ours.kernels}, self.seconds, self._begin)
+        timings = compare({**calls, "kernels": ours.kernels}, self.seconds, self._begin, self._finish)
         timings = {name: timing._replace(first=first.get(name, 0.0)) for name, timing in timings.items()}
         flops = ours.flops
         limit_ms, limit = (flops / self.peaks.gflops / 1e6, "FMA") if self.peaks else (None, None)

@@ -52,7 +52,8 @@ class Trained:
         self.model.compile(nc.SGD(lr=LR, momentum=MOMENTUM), "cross_entropy", metrics=None)
         if state:
             self.model.load_state_dict(state)
-        self._samples, self._labels = (np.ascontiguousarray(x.transpose(0, 2, 3, 1), self.model.dtype),), labels
+        samples = _placed(np.ascontiguousarray(x.transpose(0, 2, 3, 1), self.model.dtype), self.model)
+        self._samples, self._labels = self.model._feed.samples_and_targets(samples, _placed(labels, self.model))
         self._plan = self.model._plans.get("train", len(labels))
         self.kernels = self._plan.step
         """The kernels of a step alone, without what Python does round them."""
@@ -71,12 +72,17 @@ class Inferring:
         self.model = NETS[name](**options)
         if state:
             self.model.load_state_dict(state)
-        self._x = np.ascontiguousarray(x.transpose(0, 2, 3, 1), self.model.dtype)
+        self._x = _placed(np.ascontiguousarray(x.transpose(0, 2, 3, 1), self.model.dtype), self.model)
         self.kernels = self.model._plans.get("predict", len(x)).forward
         self.flops = forward_flops(self.model.graph, len(x))
 
     def run(self) -> np.ndarray:
-        return self.model.forward(self._x, check_finite=False)
+        return np.asarray(self.model.forward(self._x, check_finite=False))
+
+
+def _placed(array: np.ndarray, model: nc.Model):
+    """Samples where the net is, for a GPU as PyTorch has them there."""
+    return nc.Tensor(array, model.device) if model.device.name == "cuda" else array
 
 
 def forward_flops(graph: Graph, batch: int) -> int:

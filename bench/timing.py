@@ -23,6 +23,8 @@ BLOCK = 25e-3
 SAMPLE = 50e-6
 """Shorter calls are timed several at once, so that the clock does not count."""
 LEAST_ROUNDS = 3
+LAUNCHES = 2e-3
+"""On a GPU, calls are launched for at least this long before anybody waits: the wait itself does not count then."""
 SLOW = 20
 """What has taken this many times the seconds it was given is timed no more: plain NumPy may take minutes."""
 
@@ -35,14 +37,22 @@ class Timing(NamedTuple):
     median: float
 
 
-def compare(calls: Mapping[str, Call], seconds: float, begin: Callable[[str], None] | None = None) -> dict[str, Timing]:
-    """Time calls in alternating blocks, for about this long each; a call must return when its work is done.
+def compare(
+    calls: Mapping[str, Call],
+    seconds: float,
+    begin: Callable[[str], None] | None = None,
+    finish: Call | None = None,
+) -> dict[str, Timing]:
+    """Time calls in alternating blocks, for about this long each.
+
+    A call must return when its work is done, or, where it only launches work on a GPU, ``finish`` must wait for that:
+    it ends each sample, within the time that is taken.
 
     ``compare({"a": f, "b": g}, seconds=0.5)["a"].median``. Every call is timed in at least three blocks, before each of
     which ``begin`` is told whose it is.
     """
-    first = {name: _timed(call) for name, call in calls.items()}
-    runs = {name: _Run(call, min(BLOCK, seconds)) for name, call in calls.items()}
+    first = {name: _timed(call, finish=finish) for name, call in calls.items()}
+    runs = {name: _Run(call, min(BLOCK, seconds), finish) for name, call in calls.items()}
     rounds = max(LEAST_ROUNDS, round(seconds / BLOCK))
     for i in range(rounds):
         for name in list(calls)[:: -1 if i % 2 else 1]:
@@ -56,11 +66,11 @@ def compare(calls: Mapping[str, Call], seconds: float, begin: Callable[[str], No
 class _Run:
     """The samples of one call, taken block by block."""
 
-    def __init__(self, call: Call, block: float):
-        self._call, self._block = call, block
-        once = max(_timed(call), 1e-9)
+    def __init__(self, call: Call, block: float, finish: Call | None):
+        self._call, self._block, self._finish = call, block, finish
+        once = max(_timed(call, finish=finish), 1e-9)
         self._settle = int(SETTLE / once) + 1 if once < BLOCK and block else 0
-        self._repeats = int(SAMPLE / once) + 1
+        self._repeats = int((LAUNCHES if finish else SAMPLE) / once) + 1
         self._count = max(1, int(block / (once * self._repeats)))
         self.samples: list[float] = []
         self.total = 0.0
@@ -68,8 +78,10 @@ class _Run:
     def block(self) -> None:
         for _ in range(self._settle):
             self._call()
+        if self._finish:
+            self._finish()
         for _ in range(self._count):
-            self.samples.append(_timed(self._call, self._repeats))
+            self.samples.append(_timed(self._call, self._repeats, self._finish))
             self.total += self.samples[-1] * self._repeats
 
     def result(self) -> tuple[float, float]:
@@ -77,9 +89,11 @@ class _Run:
         return 1e3 * min(self.samples), 1e3 * median(self.samples)
 
 
-def _timed(call: Call, repeats: int = 1) -> float:
+def _timed(call: Call, repeats: int = 1, finish: Call | None = None) -> float:
     """Seconds of one call, as the mean of several."""
     begin = perf_counter()
     for _ in range(repeats):
         call()
+    if finish:
+        finish()
     return (perf_counter() - begin) / repeats

@@ -69,10 +69,12 @@ NETS = {"digits": digits, "lenet": lenet, "cifar": cifar, "resnet8": resnet8}
 class Trained:
     """A net in training, with softmax cross entropy and SGD: ``step()`` makes one step and returns the loss."""
 
-    def __init__(self, name: str, x, labels, layout, state: Mapping[str, np.ndarray] | None = None):
-        self._net = _net(name, state, layout).train()
-        self._x = torch.from_numpy(x).contiguous(memory_format=layout)
-        self._labels = torch.from_numpy(labels)
+    def __init__(
+        self, name: str, x, labels, layout, state: Mapping[str, np.ndarray] | None = None, device: str = "cpu"
+    ):
+        self._net = _net(name, state, layout).to(device).train()
+        self._x = torch.from_numpy(x).to(device).contiguous(memory_format=layout)
+        self._labels = torch.from_numpy(labels).to(device)
         self._optimizer = torch.optim.SGD(self._net.parameters(), lr=LR, momentum=MOMENTUM, fused=True)
         self._forward: Callable = self._loss
 
@@ -97,9 +99,9 @@ class Trained:
 class Inferring:
     """A net at inference: ``run()`` returns the logits of one batch."""
 
-    def __init__(self, name: str, x, layout, state: Mapping[str, np.ndarray] | None = None):
-        self._net = _net(name, state, layout).eval()
-        self._x = torch.from_numpy(x).contiguous(memory_format=layout)
+    def __init__(self, name: str, x, layout, state: Mapping[str, np.ndarray] | None = None, device: str = "cpu"):
+        self._net = _net(name, state, layout).to(device).eval()
+        self._x = torch.from_numpy(x).to(device).contiguous(memory_format=layout)
 
     def compile(self) -> None:
         """Compile the net by ``torch.compile``, now."""
@@ -108,7 +110,7 @@ class Inferring:
 
     def run(self) -> np.ndarray:
         with torch.inference_mode():
-            return self._net(self._x).numpy()
+            return self._net(self._x).cpu().numpy()
 
 
 def compiler() -> str | None:

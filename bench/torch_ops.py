@@ -20,24 +20,25 @@ aten = torch.ops.aten
 Calls = dict[str, Callable[[], object]]
 
 
-def calls(case: Case, arrays: Arrays) -> dict[str, Calls]:
-    """By name of the form ("torch channels_last") and direction, the calls of an op."""
+def calls(case: Case, arrays: Arrays, device: str = "cpu") -> dict[str, Calls]:
+    """By name of the form ("torch channels_last") and direction, the calls of an op; on a GPU they only launch it."""
+    device = device if device.startswith("cuda") else "cpu"
     if case.kind.name in UPDATES:
-        return {f"torch {form}": update(case, arrays, **{form: True}) for form in ("fused", "foreach")}
+        return {f"torch {form}": update(case, arrays, device, **{form: True}) for form in ("fused", "foreach")}
     make = OPS[case.kind.name]
     if len(case.inputs[0]) < 4:
-        return {"torch": make(case, _tensors(case, arrays, torch.contiguous_format))}
-    return {name: make(case, _tensors(case, arrays, layout)) for name, layout in LAYOUTS.items()}
+        return {"torch": make(case, _tensors(case, arrays, torch.contiguous_format, device))}
+    return {name: make(case, _tensors(case, arrays, layout, device)) for name, layout in LAYOUTS.items()}
 
 
-def _tensors(case: Case, arrays: Arrays, layout) -> dict[str, torch.Tensor]:
+def _tensors(case: Case, arrays: Arrays, layout, device: str) -> dict[str, torch.Tensor]:
     """Arrays in PyTorch's order of axes."""
     tensors = {}
     for name, array in arrays.items():
         is_weight = name in case.op.canonical_axes
         axes = case.op.axes_outside(name, array.ndim) if is_weight else (0, 3, 1, 2) if array.ndim == 4 else None
         ordered = np.ascontiguousarray(array.transpose(axes) if axes else array)
-        tensor = torch.from_numpy(ordered)
+        tensor = torch.from_numpy(ordered).to(device)
         tensors[name] = tensor.contiguous(memory_format=layout) if array.ndim == 4 else tensor
     return tensors
 
@@ -158,10 +159,11 @@ def cross_entropy(case: Case, t) -> Calls:
     return {"forward": lambda: F.cross_entropy(x, labels), "backward": backward}
 
 
-def update(case: Case, arrays: Arrays, **form) -> Calls:
+def update(case: Case, arrays: Arrays, device: str, **form) -> Calls:
     """An optimiser's step over tensors of about the same size."""
     params, grads = (
-        torch.from_numpy(arrays[name].copy()).tensor_split(case.shape["tensors"]) for name in ("param", "grad")
+        torch.from_numpy(arrays[name].copy()).to(device).tensor_split(case.shape["tensors"])
+        for name in ("param", "grad")
     )
     learned = [torch.nn.Parameter(param.clone()) for param in params]
     for param, grad in zip(learned, grads, strict=True):

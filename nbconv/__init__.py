@@ -31,6 +31,7 @@ from .ops.pool import AvgPool2d, GlobalAvgPool2d, GlobalMaxPool2d, MaxPool2d
 from .ops.reshape import Flatten
 from .ops.resize import Pad2d, Upsample
 from .ops.sequence import AvgPool1d, Conv1d, GlobalAvgPool1d, MaxPool1d
+from .tensor import Tensor
 from .train import callbacks, initializers, schedules
 
 __version__ = "0.1.0"
@@ -80,6 +81,7 @@ __all__ = [
     "Softmax",
     "SpatialDropout2d",
     "Tanh",
+    "Tensor",
     "Upsample",
     "cache",
     "callbacks",

@@ -51,8 +51,10 @@ from nbconv import (
     Upsample,
 )
 from nbconv.ops.base import Op, Shape
+from nbconv.ops.guard import Guard, Snapshot
 from nbconv.ops.optimizer import Optimizer
 from nbconv.ops.regularizer import L2
+from nbconv.ops.stage import Gather, OutOfRange
 
 DTYPES = ("float32", "float64")
 
@@ -87,6 +89,10 @@ With "ties", parameters and gradients are small integers too, so that sums of pr
 """
 
 
+ROWS = 5
+"""How many rows are gathered."""
+
+
 class Case(NamedTuple):
     """An op, the shape of its (first) input, channels last, and what is in it."""
 
@@ -98,10 +104,14 @@ class Case(NamedTuple):
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
-        """The shapes of all inputs: labels are one per row, all others as large as the first but for their channels."""
+        """The shapes of all inputs: labels are one per row, all others as large as the first but for their channels.
+
+        Rows to be gathered are a few.
+        """
         if isinstance(self.op, Concat):
             return tuple((*self.x[:-1], channels) for channels in self.op.channels)
-        return tuple(self.x[:-1] if name == "labels" else self.x for name in self.op.inputs)
+        others = {"labels": self.x[:-1], "rows": (ROWS,)}
+        return tuple(others.get(name, self.x) for name in self.op.inputs)
 
     @property
     def differentiable(self) -> bool:
@@ -124,7 +134,8 @@ class Case(NamedTuple):
         arrays |= {name: rng.uniform(0.5, 1.5, shape) for name, shape in op.state_shapes(*self.shapes).items()}
         if isinstance(op, Optimizer):
             arrays |= {name: np.zeros(self.x) for name in op.saved_shapes(*self.shapes)}
-        return {name: a if name == "labels" or a.dtype == np.uint8 else a.astype(dtype) for name, a in arrays.items()}
+        kept = *op.integer_inputs, *(name for name, a in arrays.items() if a.dtype == np.uint8)
+        return {name: a if name in kept else a.astype(dtype) for name, a in arrays.items()}
 
     def at_step(self, step: int, dtype: str) -> dict[str, np.ndarray]:
         """What differs from step to step, counted from 1: seed and step, learning rate and gradient."""
@@ -148,6 +159,8 @@ class Case(NamedTuple):
     def _input(self, name, rng, shape) -> np.ndarray:
         if name == "labels":
             return rng.integers(0, self.x[-1], shape)
+        if name == "rows":
+            return rng.integers(0, self.x[0], shape)
         if name == "target":
             return rng.integers(0, 2, shape) if self.values == "ties" else rng.random(shape)
         x = rng.standard_normal(shape)
@@ -741,6 +754,26 @@ OPTIMIZER = [
     Case(L2(2.0), (37,), "special"),
     Case(L2(0.1), (150_001,)),
 ]
+GUARD = [
+    Case(Snapshot(), (1,)),
+    Case(Snapshot(), (301,)),
+    Case(Guard(), (1,)),
+    Case(Guard(), (301,)),
+    Case(Guard(), (301,), "-inf"),
+    Case(Guard(), (301,), "infinite sample"),
+]
+STAGE = [
+    Case(Gather(), (3, 4)),
+    Case(Gather(), (7,)),
+    Case(Gather(), (2, 5, 3, 17)),
+    Case(Gather(channels_first=True), (7, 3, 5, 4), "special"),
+    Case(Gather(channels_first=True), (1, 17, 6)),
+    Case(Gather(channels_first=True), (6, 4)),
+    Case(OutOfRange(), (4, 3)),
+    Case(OutOfRange(-1.0, 1.0), (301,)),
+    Case(OutOfRange(-3.0, 3.0), (7, 3, 5), "special"),
+    Case(OutOfRange(-1e300, 1e300), (5, 60), "nan"),
+]
 CASES = [
     *CONV,
     *CONV_TRANSPOSE,
@@ -757,6 +790,8 @@ CASES = [
     *SOFTMAX,
     *LOSS,
     *OPTIMIZER,
+    *GUARD,
+    *STAGE,
 ]
 
 EXACT = {"float32": 0.0, "float64": 0.0}
@@ -803,6 +838,10 @@ TOLERANCE = {
     AdamW: {"float32": 3e-7, "float64": 1e-15},
     RMSProp: {"float32": 3e-7, "float64": 1e-15},
     L2: {"float32": 2e-7, "float64": 1e-15},
+    Snapshot: EXACT,
+    Guard: EXACT,
+    Gather: EXACT,
+    OutOfRange: EXACT,
 }
 """The largest allowed distance from the reference run in float64 on the same rounded inputs.
 

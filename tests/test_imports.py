@@ -15,6 +15,7 @@ FLOORS = (
     {"data", "io", "requirements"},
     {"reference", "cpu", "cuda"},
     {"engine"},
+    {"tensor"},
     {"functional", "train", "inspect"},
     {"compat", "filters", "model"},
     {"convert", "zoo"},

@@ -5,6 +5,7 @@ from ..ops.augment import Normalize, RandomCrop, RandomHorizontalFlip
 from ..ops.conv import Conv2d
 from ..ops.conv_transpose import ConvTranspose2d
 from ..ops.dropout import Dropout, Dropout2d
+from ..ops.guard import Guard, Snapshot
 from ..ops.linear import Linear
 from ..ops.loss import MSE, BCEWithLogits, CrossEntropy, Hinge
 from ..ops.merge import Add, Concat
@@ -16,6 +17,7 @@ from ..ops.regularizer import L2
 from ..ops.reshape import Flatten
 from ..ops.resize import Pad2d, Upsample
 from ..ops.sequence import AvgPool1d, Conv1d, GlobalAvgPool1d, MaxPool1d
+from ..ops.stage import Gather, OutOfRange
 from . import (
     activation,
     augment,
@@ -24,6 +26,7 @@ from . import (
     device,
     dropout,
     group_norm,
+    guard,
     linear,
     loss,
     merge,
@@ -35,6 +38,7 @@ from . import (
     reshape,
     resize,
     sequence,
+    stage,
 )
 
 __all__ = ["KERNELS", "PREPARE", "SCRATCH", "device"]
@@ -82,6 +86,10 @@ KERNELS = {
     Adam: (optimizer.adam, None),
     AdamW: (optimizer.adam, None),
     RMSProp: (optimizer.rmsprop, None),
+    Snapshot: (guard.snapshot, None),
+    Guard: (guard.guard, None),
+    Gather: (stage.gather, None),
+    OutOfRange: (stage.out_of_range, None),
 }
 SCRATCH = {
     Conv2d: (conv.forward_scratch, conv.backward_scratch),

@@ -1,87 +1,33 @@
-"""Memory and execution of GPUs: the first one, or the one that ``unit(index)`` names."""
+"""GPUs by number: on hardware, or in the simulator if ``NUMBA_ENABLE_CUDASIM=1`` is set."""
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
-import numpy as np
+from .. import requirements
+from ..errors import DeviceError
+from .kernel import SIMULATED
 
-from . import simulator
-from .simulator import DeviceArray
-
-
-def available() -> str | None:
-    """Why this device cannot be used, if so."""
-
-
-def unit(index: int):
-    """The device with this number."""
-    return __import__(__name__, fromlist=["device"])
+if TYPE_CHECKING:
+    from .gpu import GPU
+    from .simulated import Simulated
 
 
-def empty(shape, dtype):
-    """Return an array with arbitrary content."""
-    return DeviceArray(np.empty(shape, dtype))
+_UNITS: dict[int, GPU | Simulated] = {}
 
 
-def put(array):
-    """Return a contiguous copy of a NumPy array on this device."""
-    return DeviceArray(np.array(array, order="C"))
+def unit(index: int) -> GPU | Simulated:
+    """Return the GPU with this number, always the same object; raise ``DeviceError`` if it cannot be used."""
+    return _UNITS.get(index) or _UNITS.setdefault(index, _new(index))  # of two threads that come at once, one wins
 
 
-def get(array):
-    """Return a NumPy copy of an array of this device."""
-    return np.array(array.memory)
+def _new(index: int) -> GPU | Simulated:
+    if SIMULATED:
+        from .simulated import Simulated
 
+        return Simulated(index)
+    if problem := requirements.problem(index):
+        raise DeviceError(problem)
+    from .gpu import GPU  # and with it what only a GPU needs: CuPy, cuda.core
 
-def write(target, array):
-    """Copy a NumPy array into an array of this device."""
-    target.memory[...] = array
-
-
-def fill(target, value):
-    """Set all elements of an array of this device."""
-    target.memory[...] = value
-
-
-def copy(target, source):
-    """Copy one array of this device into another."""
-    target.memory[...] = source.memory
-
-
-def take(target, samples, rows):
-    """Copy ``samples[rows]`` of a NumPy array (rows: an index array or a slice) into an array of this device."""
-    target.memory[...] = samples[rows]
-
-
-def synchronize():
-    """Wait until everything asked for is done."""
-
-
-def sequence(calls, threads=None):
-    """Return one call that runs launches (or lists of them) in order."""
-    launches = list(_flat(calls))
-
-    def run():
-        for launch in launches:
-            simulator.run(launch)
-
-    return run
-
-
-def _flat(calls):
-    for call in calls:
-        if isinstance(call, list):
-            yield from _flat(call)
-        else:
-            yield call
-
-
-def on_compile(report):
-    """Return a context that calls ``report(name)`` before a kernel is compiled."""
-    return nullcontext()
-
-
-def describe():
-    """What there is to say about this device, by name."""
-    return {}
+    return GPU(index)

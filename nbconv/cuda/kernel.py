@@ -13,7 +13,7 @@ Binders return such records. ``device.sequence`` makes one call of a list of the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from numba import config, cuda
@@ -38,6 +38,8 @@ class Launch(NamedTuple):
 
     A NumPy array is a constant: ``device.sequence`` copies it to the device, once.
     """
+    shared: int = 0
+    """Bytes of dynamic shared memory of a block."""
 
 
 class Kernel:
@@ -71,6 +73,15 @@ def device_function(function: Callable) -> Any:
     if SIMULATED:
         return _simulate(function)
     return cuda.jit(device=True, inline="always")(function)
+
+
+def flat(calls: Iterable) -> Iterator[Launch]:
+    """The launches among ``calls``, in order; a list and a sequence made before stand for the launches in them."""
+    for call in calls:
+        if isinstance(call, Launch):
+            yield call
+        else:
+            yield from flat(getattr(call, "launches", call))
 
 
 def _simulate(function):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import inf
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,13 @@ def as_array(values, name: str) -> np.ndarray:
         return np.asarray(values)
     except ValueError:
         raise DataError(f"{name} is ragged: its rows differ in length; give every sample the same shape") from None
+    except TypeError as error:
+        if not hasattr(values, "__cuda_array_interface__"):
+            raise
+        raise DataError(
+            f"{name} lies on a GPU, and is wanted on the host here ({error}); "
+            f"copy it: {name}.cpu() in PyTorch, {name}.get() in CuPy"
+        ) from None
 
 
 def check_samples(
@@ -35,16 +43,13 @@ def check_samples(
     x = as_array(x, name)
     if x.dtype.kind not in "biuf":
         raise DataError(f"{name} must hold real numbers, got dtype {x.dtype}; {_dtype_mend(x, name)}")
-    if x.ndim != 1 + len(sample_shape) or x.shape[1:] != tuple(sample_shape):
-        raise ShapeError(_shape_message(x.shape, tuple(sample_shape), name, data_format))
-    if len(x) == 0:
-        raise DataError(f"{name} is empty: it has shape {x.shape}, and at least one sample is needed")
+    check_shape(x.shape, sample_shape, name, data_format)
     if check_finite and x.dtype.kind == "f":
         check_all_finite(x, name, "repair the data, or pass check_finite=False to let it through")
     return x
 
 
-def check_bytes(x: np.ndarray, name: str) -> np.ndarray:
+def check_bytes(x: Any, name: str) -> Any:
     """Return ``x``, or raise ``DataError`` if it is not of uint8: what a net takes as bytes is never converted."""
     if x.dtype == np.uint8:
         return x
@@ -53,6 +58,14 @@ def check_bytes(x: np.ndarray, name: str) -> np.ndarray:
         f"{name} must be bytes (uint8), as the net's input is declared, got dtype {x.dtype}; convert numbers from 0 to "
         f'255 with {name}.astype(np.uint8){unit}, or build the net on an input of dtype="float"'
     )
+
+
+def check_shape(got: Shape, sample_shape: Shape, name: str, data_format: str) -> None:
+    """Raise ``ShapeError`` for samples of another shape, ``DataError`` for none."""
+    if got[1:] != tuple(sample_shape) or not got:
+        raise ShapeError(_shape_message(got, tuple(sample_shape), name, data_format))
+    if got[0] == 0:
+        raise DataError(f"{name} is empty: it has shape {got}, and at least one sample is needed")
 
 
 def check_all_finite(x: np.ndarray, name: str, mend: str) -> None:

@@ -22,14 +22,18 @@ Key = tuple[str, str]
 
 
 class Arena:
-    """A flat array on a device, and views of it by key, each aligned."""
+    """A flat array on a device, and views of it by key, each aligned. Behind the last there is at least one number."""
 
     def __init__(self, shapes: Mapping[Key, Shape], device: Device, dtype: str):
         itemsize = np.dtype(dtype).itemsize
         sizes = [aligned(prod(shape) * itemsize) // itemsize for shape in shapes.values()]
         self._starts = [0, *accumulate(sizes)]
-        self.flat = device.memory.empty((self._starts[-1],), dtype)
-        self.flat[...] = 0
+        views_end = self._starts[-2] + prod(list(shapes.values())[-1]) if shapes else 0
+        size = aligned((views_end + 1) * itemsize) // itemsize
+        self.flat = device.memory.empty((size,), dtype)
+        device.memory.fill(self.flat, 0)
+        self.spare = self.flat[size - 1 :]
+        """The last number, which belongs to no view."""
         self.views = {
             key: self.flat[start : start + prod(shape)].reshape(shape)
             for (key, shape), start in zip(shapes.items(), self._starts, strict=False)
@@ -67,7 +71,6 @@ class Parameters:
         end = self.params.end_of(len(regularized))
         self.regularized = self.params.flat[:end], self.grads.flat[:end]
         """The weights that L2 regularisation draws to zero, which lie first, and their gradients: two flat arrays."""
-        self._state_before = device.memory.empty(self.state.flat.shape, dtype)
         self.names: list[Key] = [
             (node.name, n)
             for node in graph.nodes
@@ -78,14 +81,6 @@ class Parameters:
     def view(self, key: Key):
         """The array of a parameter or of state, as the kernels see it; ``None`` if the net has no such array."""
         return self.params.views.get(key, self.state.views.get(key))
-
-    def remember_state(self) -> None:
-        """Keep a copy of the running statistics, in memory of its own."""
-        self._state_before[...] = self.state.flat
-
-    def recall_state(self) -> None:
-        """Put the running statistics back as ``remember_state`` saw them."""
-        self.state.flat[...] = self._state_before
 
     def read(self, key: Key, arena: Arena | None = None) -> np.ndarray:
         """A copy on the host, in PyTorch's layout; ``arena`` names another arena of the parameters' shapes."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from ..ops.regularizer import L2
 from .bind import bind_forward
 from .parameters import Parameters
@@ -14,13 +12,13 @@ class Penalty:
     """Two bound calls over all weights of a net, biases and scales left out.
 
     ``measure`` computes 0.5 * reg * sum(w^2); ``add_gradient`` does so and adds reg * w to the gradients, which the
-    backward pass has written. ``value`` is what the last of them found.
+    backward pass has written. ``out``, (1,) in float64, receives it.
     """
 
-    def __init__(self, op: L2, parameters: Parameters):
-        memory = parameters.device.memory
+    def __init__(self, op: L2, parameters: Parameters, out):
+        memory = self._memory = parameters.device.memory
         param, grad = parameters.regularized
-        self._value = memory.put(np.zeros(1))
+        self._value = out
         buffers, _ = scratch_shapes(op, parameters.device, parameters.dtype, param.shape, grad.shape)
         scratch = {name: memory.empty(*buffer) for name, buffer in buffers.items()}
 
@@ -34,5 +32,5 @@ class Penalty:
 
     @property
     def value(self) -> float:
-        """The penalty, on the host."""
-        return self._value.item()
+        """What the last of the two found, on the host."""
+        return float(self._memory.get(self._value)[0])

@@ -17,11 +17,14 @@ from ..ops.base import Op, Shape
 from ..ops.merge import Add
 from .bind import bind_backward, bind_forward, bind_prepare
 from .graph import Graph
+from .guard import Guard
 from .parameters import Arena, Parameters
 from .penalty import Penalty
+from .registry import Device
 from .rewrites import folded_parameters
 from .schedule import Accumulate, Backward, Forward, schedule
-from .storage import Storage
+from .scores import Scores
+from .storage import Arrangement, Storage
 
 
 class MemoryReport(NamedTuple):
@@ -56,6 +59,21 @@ class Observed(NamedTuple):
     """Of forward: "out", what is saved for backward, and state; of backward: gradients by operand."""
 
 
+def arena_bytes(
+    graph: Graph,
+    device: Device,
+    dtype: str,
+    batch: int,
+    *,
+    training: bool,
+    targets: tuple[int, ...] = (),
+    input_gradients: bool = False,
+) -> int:
+    """Return the bytes of a plan's arena, without making it; the arguments are those of ``Plan``."""
+    steps = schedule(graph, targets, input_gradients=input_gradients)
+    return Arrangement(graph, steps, batch, device, dtype, keep_prepared=not training).nbytes
+
+
 class Plan:
     """The calls that compute a graph for one batch size, and the memory they need.
 
@@ -79,8 +97,12 @@ class Plan:
         How many threads run the kernels; as many as the device likes by default.
     penalty : Penalty, optional
         What the weights add to the loss: computed in ``refresh``, or in training at the end of ``backward``.
+    scores : Scores, optional
+        Where the last outputs lie, if these are a loss and metrics.
     update : callable, optional
         What ``step`` calls after backward: the optimiser.
+    guard : Guard, optional
+        What ``step`` calls before all else and after the update. Needs ``scores``.
     """
 
     def __init__(
@@ -95,7 +117,9 @@ class Plan:
         seed: int = 0,
         threads: int | None = None,
         penalty: Penalty | None = None,
+        scores: Scores | None = None,
         update=None,
+        guard: Guard | None = None,
     ):
         self.graph, self.parameters, self.batch, self.training = graph, parameters, batch, training
         self.device = parameters.device
@@ -105,15 +129,18 @@ class Plan:
         self._shapes = graph.shapes(batch)
         self._check_batch()
         self._schedule = schedule(graph, targets, input_gradients=input_gradients)
-        self._arrays = Storage(graph, self._schedule, batch, self.device, parameters.dtype, keep_prepared=not training)
+        watched = scores.watched if scores else []
+        given = {("value", i): array for i, array in zip(reversed(graph.outputs), reversed(watched), strict=False)}
+        self._arrays = self._allocate(given)
         self._folded = self._allocate_folded()
         self._penalty = penalty
         self._prepare_calls: list = [penalty.measure] if penalty and not training else []
         self._rng = self._memory.empty((len(graph.nodes), 3), "int64")
-        host = np.zeros(self._rng.shape, np.int64)
-        host[:, 0] = seed
-        host[:, 2] = [crc32(node.name.encode()) for node in graph.nodes]
-        self._memory.write(self._rng, host)
+        self._is_random = any(node.op.context for node in graph.nodes)
+        self._host_rng = np.zeros(self._rng.shape, np.int64)
+        self._host_rng[:, 0] = seed
+        self._host_rng[:, 2] = [crc32(node.name.encode()) for node in graph.nodes]
+        self._memory.write(self._rng, self._host_rng)
         self.sources = [self.value(position) for position in graph.sources]
         """The arrays that the caller writes before a run, in the order of ``graph.sources``."""
         self.outputs = [self.value(position) for position in graph.outputs]
@@ -125,6 +152,8 @@ class Plan:
         self.forward = sequence(forward, threads)
         self.backward = sequence(backward, threads)
         step = [*forward, *backward, *([update] if update else [])]
+        if guard and scores:
+            step = [*guard.before, *step, *guard.after(scores.watched[0], scores.verdict)]
         self.step = sequence(step, threads)
         self._prepare = sequence(self._prepare_calls, threads)
         self._every = [sequence([call], threads) for call in (*self._prepare_calls, *step)]
@@ -153,7 +182,9 @@ class Plan:
 
     def set_step(self, step: int) -> None:
         """Set the step that random numbers are a function of."""
-        self._rng[:, 1] = step
+        if self._is_random:
+            self._host_rng[:, 1] = step
+            self._memory.write(self._rng, self._host_rng)
 
     def refresh(self, version: int) -> None:
         """Compute what depends on the parameters alone, unless that was done for this version of them."""
@@ -242,6 +273,10 @@ class Plan:
                 node.op.check_batch(*(self._shapes[i] for i in node.inputs))
             except NbconvError as error:
                 raise type(error)(f"{self.graph.describe(position)}: {error}") from None
+
+    def _allocate(self, given: dict) -> Storage:
+        place = self.graph, self._schedule, self.batch, self.device, self.parameters.dtype, not self.training
+        return Storage(Arrangement(*place, given), self.device, given)
 
     # binding
 

@@ -7,14 +7,16 @@ computed from its parameters alone, once as long as they do not change.
 
 from __future__ import annotations
 
+import os
 import re
-import sys
-from ctypes.util import find_library
 from dataclasses import dataclass
+from functools import cache, cached_property
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
-from ..errors import DeviceError, UnsupportedOp
+from .. import requirements
+from ..errors import DeviceError, OptionError, UnsupportedOp
 from ..ops.base import Buffer, Op, Shape
 
 DEVICES = ("reference", "cpu", "cuda")
@@ -31,10 +33,18 @@ class Device:
     def __str__(self):
         return self.name if not self.index else f"{self.name}:{self.index}"
 
-    @property
-    def memory(self) -> ModuleType:
-        """What has ``empty``, ``put``, ``get``, ``synchronize``, ``sequence``, ``describe``."""
-        return self.package.device
+    @cached_property
+    def memory(self) -> Any:
+        """What has ``empty``, ``put``, ``get``, ``fetch``, ``sequence`` and the other functions of this unit."""
+        return self.package.device.unit(self.index)
+
+    def check_threads(self, threads: int | None) -> None:
+        """Raise ``OptionError`` for a number of threads where kernels do not run in threads of the host."""
+        if threads is not None and self.name == "cuda":
+            raise OptionError(
+                f"threads={threads} means nothing on {str(self)!r}, whose kernels run on the GPU; "
+                f'leave it out, or use device="cpu"'
+            )
 
 
 def open_device(spec: str | Device) -> Device:
@@ -49,17 +59,29 @@ def open_device(spec: str | Device) -> Device:
         raise DeviceError(f'unknown device {spec!r}; there are "cpu", "cuda", "cuda:1", "reference" and "auto"')
     name, index = match[1], int(match[2] or 0)
     if name == "auto":
-        name = "cpu"
-    if name not in DEVICES:
-        raise DeviceError(f'device {spec!r} is not available: {why_no_cuda()}; use device="cpu" or device="auto"')
-    return Device(name, index, import_module(f"nbconv.{name}"))
+        name = "cpu" if _is_simulated() or why_no_cuda() else "cuda"
+    problem = why_no_cuda(index) if name == "cuda" else None
+    if problem:
+        raise DeviceError(f'device {spec!r} is not available: {problem}; use device="cpu" or device="auto"')
+    return _opened(name, index)
 
 
-def why_no_cuda() -> str:
-    """Say why there is no GPU to compute on."""
-    driver = find_library("nvcuda" if sys.platform == "win32" else "cuda")
-    machine = "an NVIDIA driver is there" if driver else "no NVIDIA driver is installed"
-    return f"{machine}, and this version of nbconv has no CUDA kernels yet"
+@cache
+def _opened(name: str, index: int) -> Device:
+    device = Device(name, index, import_module(f"nbconv.{name}"))
+    device.memory  # noqa: B018 - a unit that is not there is said now
+    return device
+
+
+def _is_simulated() -> bool:
+    """Whether the cuda device runs in Numba's simulator, thread by thread: nobody wants that unasked."""
+    return int(os.environ.get("NUMBA_ENABLE_CUDASIM") or 0) > 0
+
+
+@cache
+def why_no_cuda(index: int = 0) -> str | None:
+    """Say why there is no GPU of this number to compute on, and the mend; ``None`` if there is one."""
+    return requirements.problem(index)
 
 
 def kernels(op_type: type[Op], device: Device):

@@ -10,7 +10,6 @@ from ..ops.optimizer import Optimizer
 from ..ops.regularizer import L2
 from .graph import Graph
 from .parameters import Parameters
-from .penalty import Penalty
 from .plans import Plans
 from .registry import Device
 from .update import Update
@@ -44,8 +43,7 @@ def rehearse(
     plans = Plans(graph, parameters, rewrite=rewrite, seed=0, threads=threads)
     if training:
         update = Update(training.optimizer, parameters)
-        penalty = Penalty(training.l2, parameters) if training.l2 else None
-        plans.compile(training.loss, training.metrics, update.call, penalty)
+        plans.compile(training.loss, training.metrics, update, training.l2)
         update.begin()
     for use, batch in uses:
         plans.get(use, batch).rehearse()

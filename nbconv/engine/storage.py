@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -17,56 +19,48 @@ Key = tuple
 ("forward", node, name), ("backward", node, name), ("prepared", node, name)."""
 
 
-class Storage:
-    """All arrays of a plan, in one arena; what is never in use at the same time may lie in the same place.
+class Arrangement:
+    """Where the arrays of a plan lie in its arena: what is never in use at the same time may lie in the same place.
 
-    ``keep_prepared`` keeps what is computed from parameters alone from one run to the next.
+    Nothing is allocated. ``keep_prepared`` keeps what is computed from parameters alone from one run to the next;
+    ``elsewhere`` are arrays that do not lie in the arena.
     """
 
-    def __init__(self, graph: Graph, schedule: Schedule, batch: int, device: Device, dtype: str, keep_prepared: bool):
+    def __init__(
+        self,
+        graph: Graph,
+        schedule: Schedule,
+        batch: int,
+        device: Device,
+        dtype: str,
+        keep_prepared: bool,
+        elsewhere: Collection[Key] = (),
+    ):
         self._graph, self._schedule = graph, schedule
         self._buffers = _buffers(graph, schedule, batch, device, dtype)
-        lives = self._lifetimes(keep_prepared)
+        lives = {key: life for key, life in self._lifetimes(keep_prepared).items() if key not in elsewhere}
         blocks = [Block(_nbytes(self._buffers[key]), *life) for key, life in lives.items()]
         layout = lay_out(blocks)
         self.nbytes = layout.nbytes
         self.without_reuse = sum(aligned(block.nbytes) for block in blocks)
-        self.arena = device.memory.empty((layout.nbytes,), "uint8")
-        self._arrays = {
-            key: self.arena[start : start + block.nbytes]
-            .view(self._buffers[key].dtype)
-            .reshape(self._buffers[key].shape)
-            for key, start, block in zip(lives, layout.offsets, blocks, strict=True)
-        }
+        self._starts = dict(zip(lives, layout.offsets, strict=True))
 
-    def __getitem__(self, key: Key):
-        return self._arrays[key]
+    def views(self, arena: Any) -> dict[Key, Any]:
+        """The arrays, in an arena of ``nbytes`` bytes."""
+        found = {}
+        for key, start in self._starts.items():
+            buffer = self._buffers[key]
+            found[key] = arena[start : start + _nbytes(buffer)].view(buffer.dtype).reshape(buffer.shape)
+        return found
 
-    def __contains__(self, key: Key) -> bool:
-        return key in self._arrays
-
-    def clear(self) -> None:
-        """Set everything to zero."""
-        self.arena[...] = 0
-
-    def gradient(self, gradient: Gradient):
-        """The array of a gradient, or of a part of one."""
-        return self._arrays[_gradient(gradient)]
-
-    def named(self, kind: str, node: int) -> dict:
-        """The arrays of one kind that belong to a node, by name: ``named("saved", 3)``."""
-        return {key[2]: self._arrays[key] for key in self._keys(kind, node)}
-
-    def handed(self, node: int) -> dict:
-        """The working arrays that a node finds left by those it reads from, by name."""
-        return {key[2]: self._arrays[key] for key in self._handed(node)}
-
-    def _handed(self, node: int) -> list[Key]:
+    def handed(self, node: int) -> list[Key]:
+        """The working arrays that a node finds left by those it reads from."""
         nodes = self._graph.nodes
-        left = [("forward", i, name) for i in nodes[node].inputs for name in nodes[i].op.hands_on()]
+        left: list[Key] = [("forward", i, name) for i in nodes[node].inputs for name in nodes[i].op.hands_on()]
         return [key for key in left if key in self._buffers]
 
-    def _keys(self, kind: str, node: int) -> list[Key]:
+    def keys_of(self, kind: str, node: int) -> list[Key]:
+        """The arrays of one kind that belong to a node."""
         return [key for key in self._buffers if key[:2] == (kind, node)]
 
     def _lifetimes(self, keep_prepared: bool) -> dict[Key, tuple[int, int]]:
@@ -87,14 +81,14 @@ class Storage:
         node = self._graph.nodes[step.node]
         if isinstance(step, Forward):
             values: list[Key] = [("value", i) for i in (step.node, *node.inputs)]
-            own = [key for kind in ("saved", "forward", "prepared") for key in self._keys(kind, step.node)]
-            return [*values, *own, *self._handed(step.node)]
+            own = [key for kind in ("saved", "forward", "prepared") for key in self.keys_of(kind, step.node)]
+            return [*values, *own, *self.handed(step.node)]
         reads = node.op.reads_in_backward()
         values = [("value", i) for name, i in zip(node.op.input_names(), node.inputs, strict=True) if name in reads]
         values += [("value", step.node)] if "out" in reads else []
-        saved = [key for key in self._keys("saved", step.node) if key[2] in reads]
+        saved = [key for key in self.keys_of("saved", step.node) if key[2] in reads]
         gradients = [("gradient", step.node), *map(_gradient, step.writes.values())]
-        return [*values, *saved, *gradients, *self._keys("backward", step.node)]
+        return [*values, *saved, *gradients, *self.keys_of("backward", step.node)]
 
     def _kept(self, keep_prepared: bool) -> list[Key]:
         graph = self._graph
@@ -103,6 +97,38 @@ class Storage:
         kept += [("gradient", i) for i in graph.sources if ("gradient", i) in self._buffers]
         kept += [key for key in self._buffers if key[0] == "prepared" and keep_prepared]
         return kept
+
+
+class Storage:
+    """All arrays of a plan, on its device; ``given`` are those that do not lie in its arena."""
+
+    def __init__(self, arrangement: Arrangement, device: Device, given: Mapping[Key, Any]):
+        self._arrangement, self._memory = arrangement, device.memory
+        self.nbytes, self.without_reuse = arrangement.nbytes, arrangement.without_reuse
+        self.arena = device.memory.empty((self.nbytes,), "uint8")
+        self._arrays = {**arrangement.views(self.arena), **given}
+
+    def __getitem__(self, key: Key):
+        return self._arrays[key]
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._arrays
+
+    def clear(self) -> None:
+        """Set everything to zero."""
+        self._memory.fill(self.arena, 0)
+
+    def gradient(self, gradient: Gradient):
+        """The array of a gradient, or of a part of one."""
+        return self._arrays[_gradient(gradient)]
+
+    def named(self, kind: str, node: int) -> dict:
+        """The arrays of one kind that belong to a node, by name: ``named("saved", 3)``."""
+        return {key[2]: self._arrays[key] for key in self._arrangement.keys_of(kind, node)}
+
+    def handed(self, node: int) -> dict:
+        """The working arrays that a node finds left by those it reads from, by name."""
+        return {key[2]: self._arrays[key] for key in self._arrangement.handed(node)}
 
 
 def _buffers(graph: Graph, schedule: Schedule, batch: int, device: Device, dtype: str) -> dict[Key, Buffer]:

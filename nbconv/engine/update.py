@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import isfinite
-
 import numpy as np
 
 from ..ops.optimizer import Optimizer
@@ -15,7 +13,8 @@ from .registry import scratch_shapes
 class Update:
     """One call that moves all parameters by their gradients.
 
-    ``lr`` and ``count`` (updates made so far) may be set between calls; the gradient's norm is read after one.
+    ``lr`` and ``count`` (updates made so far) may be set between calls. ``norm`` is the gradient's, on the device:
+    where it is not finite, nothing was updated.
     """
 
     def __init__(self, optimizer: Optimizer, parameters: Parameters):
@@ -29,22 +28,17 @@ class Update:
         self.count = 0
         self._memory = memory
         self._hyper = memory.put(np.zeros(2))
-        self._norm = memory.put(np.zeros(1))
+        self.norm = memory.put(np.zeros(1))
         self._host = np.zeros(2)
         scratch, _ = scratch_shapes(optimizer, parameters.device, dtype, param.flat.shape, grad.flat.shape)
-        arrays = {"param": param.flat, "grad": grad.flat, "hyper": self._hyper, "out": self._norm}
+        arrays = {"param": param.flat, "grad": grad.flat, "hyper": self._hyper, "out": self.norm}
         arrays.update({name: arena.flat for name, arena in self.state.items()})
         self.call = bind_forward(
             optimizer, parameters.device, arrays, {name: memory.empty(*buffer) for name, buffer in scratch.items()}
         )
 
     def begin(self) -> None:
-        """Hand the learning rate and the number of this update to the kernel."""
-        self._host[0], self._host[1] = self.lr, self.count + 1
+        """Hand the learning rate and the number of this update to the kernel, and count it."""
+        self.count += 1
+        self._host[0], self._host[1] = self.lr, self.count
         self._memory.write(self._hyper, self._host)
-
-    def end(self) -> float:
-        """Return the norm of the gradient; where it is finite, the update was made and is counted."""
-        norm = float(self._norm[0])
-        self.count += isfinite(norm)
-        return norm

@@ -8,7 +8,7 @@ from ..errors import ShapeError
 from ..ops.conv import Conv2d
 from ..ops.conv_transpose import ConvTranspose2d
 from ..ops.options import integer
-from .call import Call, host_array, output_channels, zero_bias
+from .call import Call, like, output_channels, zero_bias
 
 
 def conv2d(
@@ -101,12 +101,12 @@ def conv_transpose2d_backward(
     2) give dx (8, 32, 14, 14), dweight (32, 16, 2, 2) and dbias (16,).
     """
     op = _transposed(weight, True, stride, padding, output_padding, groups, dilation, algorithm)
-    bias = np.zeros(op.out_channels, host_array(weight, "weight").dtype)
+    bias = np.zeros(op.out_channels, like(weight, "weight").dtype)
     return Call(op, device, data_format, x=x, weight=weight, bias=bias).backward(dy)
 
 
 def _transposed(weight, bias: bool, stride, padding, output_padding, groups, dilation, algorithm) -> ConvTranspose2d:
-    shape = host_array(weight, "weight").shape
+    shape = like(weight, "weight").shape
     if len(shape) != 4:
         raise ShapeError(f"weight must have shape (in_channels, out_channels / groups, height, width), got {shape}")
     filters = shape[1] * integer(groups, "groups")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..data.layout import channels_last
 from ..errors import DataError
 from ..ops.merge import Add, Concat
-from .call import Call, host_array
+from .call import Call, like
 
 
 def add(x, other, device="cpu", data_format="NCHW"):
@@ -38,6 +38,6 @@ def concat_backward(dy, *arrays, device="cpu", data_format="NCHW"):
 def _concat(arrays, device, data_format) -> Call:
     if len(arrays) < 2:
         raise DataError(f"concat takes two or more arrays, got {len(arrays)}; write concat(a, b), not concat([a, b])")
-    hosts = [host_array(array, f"x{i}") for i, array in enumerate(arrays)]
-    op = Concat().placed(*(channels_last(host, data_format).shape for host in hosts))
-    return Call(op, device, data_format, **dict(zip(op.input_names(), hosts, strict=True)))
+    shaped = [like(array, f"x{i}") for i, array in enumerate(arrays)]
+    op = Concat().placed(*(channels_last(array, data_format).shape for array in shaped))
+    return Call(op, device, data_format, **dict(zip(op.input_names(), arrays, strict=True)))

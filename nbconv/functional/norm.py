@@ -8,7 +8,7 @@ from ..data.layout import channels_last
 from ..errors import DataError, OptionError
 from ..ops.norm import BatchNorm, GroupNorm, InstanceNorm, LayerNorm
 from ..ops.options import flag
-from .call import Call, host_array
+from .call import Call, like
 
 
 def batch_norm(
@@ -138,7 +138,7 @@ def _norm(x, running_mean, running_var, weight, bias, training, momentum, eps, d
 
 def _first_statistics(x, data_format: str) -> tuple[np.ndarray, np.ndarray]:
     """A running mean and variance to begin with, for whoever keeps none."""
-    x = host_array(x, "x")
+    x = like(x, "x")
     channels = channels_last(x, data_format).shape[-1:]
     return np.zeros(channels, x.dtype), np.ones(channels, x.dtype)
 

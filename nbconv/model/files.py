@@ -23,6 +23,7 @@ def load(
     arrays, description = checkpoint.read(path)
     target = open_device(device)
     threads = None if threads is None else integer(threads, "threads")
+    target.check_threads(threads)
     try:
         graph = serialize.graph_from_dict(description["graph"])
         model = Model.__new__(Model)

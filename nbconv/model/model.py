@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from math import isfinite
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from time import perf_counter
 
@@ -13,11 +12,11 @@ import numpy as np
 from ..data.batches import Batches
 from ..engine import serialize
 from ..engine.graph import Graph, chain, input_symbol
-from ..engine.penalty import Penalty
 from ..engine.plan import MemoryReport, Plan
 from ..engine.plans import USES
-from ..engine.registry import Device
+from ..engine.registry import Device, open_device
 from ..engine.rehearsal import Training, rehearse
+from ..engine.scores import Coming
 from ..engine.update import Update
 from ..errors import GraphError, NonFiniteError, OptionError, ShapeError
 from ..io import checkpoint
@@ -30,7 +29,8 @@ from ..train import loop
 from ..train.callbacks import Callback, History
 from ..train.choices import check_ending, loss_of, metric_name, metrics_of, optimizer_of
 from ..train.progress import ProgressBar, showing_compilation
-from .net import Net, count
+from .net import Net, ahead, count
+from .steps import BadStep, Launched, Steps
 
 
 class Model(Net):
@@ -71,7 +71,8 @@ class Model(Net):
         self._update: Update | None = None
         self._loss: Loss | None = None
         self._metrics: tuple[Op, ...] = ()
-        self._penalty: Penalty | None = None
+        self._l2: L2 | None = None
+        self._steps = Steps()
 
     def compile(
         self,
@@ -110,11 +111,10 @@ class Model(Net):
             raise GraphError("training with a loss needs a model with one output; use forward and backward for several")
         check_ending(self.graph, loss_op)
         with self._lock:
-            update = Update(optimizer_op, self.parameters)
-            penalty = Penalty(L2(reg), self.parameters) if reg else None
-            self._plans.compile(loss_op, metric_ops, update.call, penalty)
+            update, l2_op = Update(optimizer_op, self.parameters), L2(reg) if reg else None
+            self._plans.compile(loss_op, metric_ops, update, l2_op)
             self._feed.compare_with(loss_op)
-            self._loss, self._metrics, self._update, self._penalty = loss_op, metric_ops, update, penalty
+            self._loss, self._metrics, self._update, self._l2 = loss_op, metric_ops, update, l2_op
 
     @property
     def optimizer(self) -> Optimizer | None:
@@ -129,7 +129,7 @@ class Model(Net):
     @property
     def l2(self) -> float:
         """The strength of L2 regularisation that ``compile`` was given."""
-        return self._penalty.op.reg if self._penalty else 0.0
+        return self._l2.reg if self._l2 else 0.0
 
     @property
     def lr(self) -> float:
@@ -200,39 +200,81 @@ class Model(Net):
 
         def train_batch(index):
             with self._lock:
-                plan = self._plans.get("train", count(index))
-                return loop.Batch(plan.batch, self._train_step(plan, samples, targets, index))
+                self._train_step(self._plans.get("train", count(index)), samples, targets, index, False)
 
-        with showing_compilation(self.device, verbose):
-            return loop.fit(
-                self, batches, train_batch, validate, names=self._names(), epochs=epochs, callbacks=callbacks, bar=bar
-            )
+        def finished(wait):
+            with self._lock:
+                self._settle(wait)
+                return self._steps.take()
+
+        self._steps.take()
+        try:
+            with showing_compilation(self.device, verbose):
+                return loop.fit(
+                    *(self, batches, train_batch, finished, validate),
+                    names=self._names(),
+                    epochs=epochs,
+                    callbacks=callbacks,
+                    bar=bar,
+                )
+        except BaseException:
+            with self._lock:
+                self._abandon()
+            raise
 
     def train_on_batch(self, x, y, check_finite: bool = True) -> dict[str, float]:
         """Make one step on one batch and return its loss and metrics: for loops of one's own."""
         self._compiled()
         samples, targets = self._feed.samples_and_targets(x, y, check_finite)
         with self._lock:
+            self._settle()
             plan = self._plans.get("train", len(targets))
-            return dict(zip(self._names(), self._train_step(plan, samples, targets, slice(None)), strict=True))
+            values = self._train_step(plan, samples, targets, slice(0, len(targets)))
+            return dict(zip(self._names(), values, strict=True))
 
-    def _train_step(self, plan: Plan, samples, targets, index) -> list[float]:
-        update = self._compiled()
-        self._stage(plan, (*samples, targets), index)
+    def _train_step(self, plan: Plan, samples, targets, index, wait: bool = True) -> list[float]:
+        """Launch a step and return its loss and metrics, or without ``wait`` nothing: ``_settle`` has them later."""
+        update, arrays = self._compiled(), (*samples, targets)
+        self._stage(plan, arrays, index)
         self._begin_training_forward(plan)
         update.begin()
-        self.parameters.remember_state()
         plan.step()
-        values = self._scalars(plan)
-        if not (isfinite(update.end()) and isfinite(values[0])):
-            self.parameters.recall_state()
-            where = plan.first_nonfinite() or "the gradient's norm, which overflows"
-            mend = self._loss.nonfinite_mend() if self._loss else ""
-            raise NonFiniteError(
-                f"training stopped at step {self.step}: the loss is {values[0]}; the first value that is not finite is "
-                f"in {where}. The parameters are those before this step; {mend}"
-            )
-        return values
+        self._steps.add(Launched(plan, arrays, index, self.step, update.count, self._plans.scores.fetch()))
+        if not wait:
+            return []
+        self._settle()
+        return list(self._steps.last().values)
+
+    def _settle(self, wait: bool = True) -> None:
+        """Look at the steps that were launched; raise ``NonFiniteError`` for the first bad one."""
+        try:
+            self._steps.settle(wait)
+        except BadStep as bad:
+            self._forget(bad.launched)
+            raise self._nonfinite_error(bad.launched, bad.loss) from None
+
+    def _abandon(self) -> None:
+        """Look at the steps that were launched, where something else has ended training already."""
+        try:
+            self._steps.settle()
+        except BadStep as bad:
+            self._forget(bad.launched)
+
+    def _forget(self, launched: Launched) -> None:
+        """Count as if a bad step had been the last: the device has let neither it nor a later one change anything."""
+        self.step, self._compiled().count = launched.step, launched.count - 1
+        self._plans.guard.reset()
+
+    def _nonfinite_error(self, launched: Launched, loss: float) -> NonFiniteError:
+        plan = launched.plan
+        self._stage(plan, launched.arrays, launched.index)
+        plan.set_step(launched.step)
+        where = plan.first_nonfinite() or "the gradient's norm, which overflows"
+        mend = self._loss.nonfinite_mend() if self._loss else ""
+        return NonFiniteError(
+            f"training stopped at step {launched.step}: the loss is {loss}; the first value that is not finite is "
+            f"in {where}. The parameters are those before this step; {mend}"
+        )
 
     def loss_and_grads(self, x, y, check_finite: bool = True) -> tuple[float, dict[str, np.ndarray]]:
         """Return the loss of a batch and the gradient of every parameter, in PyTorch's layouts.
@@ -243,12 +285,14 @@ class Model(Net):
         self._compiled()
         samples, targets = self._feed.samples_and_targets(x, y, check_finite)
         with self._lock:
+            self._settle()
             plan = self._plans.get("train", len(targets))
-            self._stage(plan, (*samples, targets), slice(None))
+            self._stage(plan, (*samples, targets), slice(0, len(targets)))
             self._begin_training_forward(plan)
             plan.forward()
             plan.backward()
-            return self._scalars(plan)[0], self.parameters.gradients()
+            loss, *_ = self._plans.scores.fetch().numbers().values
+            return loss, self.parameters.gradients()
 
     def evaluate(self, x, y, batch_size: int = 256, check_finite: bool = True) -> dict[str, float]:
         """Return the mean loss and metrics: ``{"loss": 0.04, "accuracy": 0.99}``.
@@ -262,10 +306,15 @@ class Model(Net):
     def _evaluate(self, samples, targets, batches: Batches) -> dict[str, float]:
         mean = loop.RunningMean(self._names())
         with self._lock:
-            for index in batches.epoch(0):
-                plan = self._inference("evaluate", (*samples, targets), index)
-                mean.add(loop.Batch(plan.batch, self._scalars(plan)))
+            for size, coming in ahead(self._evaluations((*samples, targets), batches)):
+                mean.add(loop.Batch(size, coming.numbers().values))
         return mean.means()
+
+    def _evaluations(self, arrays: tuple, batches: Batches) -> Iterator[tuple[int, Coming]]:
+        """Launch batch after batch, and hand over how many samples it has and the numbers that are on their way."""
+        for index in batches.epoch(0):
+            plan = self._inference("evaluate", arrays, index)
+            yield plan.batch, self._plans.scores.fetch()
 
     def _validation(self, data, batch_size: int, check_finite: bool):
         if data is None:
@@ -327,6 +376,7 @@ class Model(Net):
     def save(self, path: str | PathLike) -> None:
         """Write the net, its arrays and the state of its optimiser to a safetensors file."""
         with self._lock:
+            self._settle()
             arrays = self.state_dict()
             description = {
                 "graph": serialize.graph_to_dict(self.graph),
@@ -351,6 +401,7 @@ class Model(Net):
     def to(self, device: str | Device) -> Model:
         """Return a copy of the model on another device, with its optimiser's state."""
         with self._lock:
+            self._settle()
             copy = self._like(device)
             copy.load_state_dict(self.state_dict())
             if self._update and self._loss:
@@ -361,8 +412,9 @@ class Model(Net):
 
     def _like(self, device, graph: Graph | None = None) -> Model:
         """A model with the same options, whose arrays are zero: of the same net, or of another graph."""
-        copy = Model.__new__(Model)
-        copy._build(graph or self.graph, device, self.dtype, self.seed, self.data_format, self.rewrite, self.threads)
+        copy, target = Model.__new__(Model), open_device(device)
+        threads = self.threads if target.name == self.device.name else None
+        copy._build(graph or self.graph, target, self.dtype, self.seed, self.data_format, self.rewrite, threads)
         return copy
 
     def _resume(
@@ -392,15 +444,10 @@ class Model(Net):
     def _training(self) -> Training | None:
         if self._update is None or self._loss is None:
             return None
-        return Training(self._update.optimizer, self._loss, self._metrics, self._penalty.op if self._penalty else None)
+        return Training(self._update.optimizer, self._loss, self._metrics, self._l2)
 
     def _names(self) -> tuple[str, ...]:
         return ("loss", *map(metric_name, self._metrics))
-
-    def _scalars(self, plan: Plan) -> list[float]:
-        """The loss, penalty included, and the metrics that a plan has just computed."""
-        loss, *metrics = (array.item() for array in plan.outputs[len(self.graph.outputs) :])
-        return [loss + self._penalty.value if self._penalty else loss, *metrics]
 
     def __deepcopy__(self, memo):
         return self.to(self.device)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from threading import RLock
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ..data.batches import Batches
+from ..data.checks import as_array
 from ..data.feed import Feed, several
 from ..data.layout import channels_last, from_channels_last, outside
 from ..engine.ending import ending
@@ -17,14 +19,17 @@ from ..engine.parameters import Parameters
 from ..engine.plan import Plan
 from ..engine.plans import Plans
 from ..engine.registry import Device, open_device
+from ..engine.resident import Resident, to_channels_first
 from ..errors import GraphError, ShapeError
 from ..inspect.summary import Summary, summarize
 from ..ops.activation import Sigmoid, Softmax
 from ..ops.base import Op, Shape, Symbol
 from ..ops.options import LARGEST_SEED, choice, flag, integer
+from ..tensor import Tensor, resident
 from ..train.initializers import initial_values
 
 DTYPES = ("float32", "float64")
+T = TypeVar("T")
 
 
 class Net:
@@ -56,12 +61,13 @@ class Net:
         self.seed = integer(seed, "seed", least=0, most=LARGEST_SEED)
         self.rewrite = flag(rewrite, "rewrite")
         self.threads = None if threads is None else integer(threads, "threads")
+        self.device.check_threads(self.threads)
         self.parameters = Parameters(graph, self.device, self.dtype)
         self.step = 0
         self._plans = Plans(graph, self.parameters, rewrite=self.rewrite, seed=self.seed, threads=self.threads)
         names = [graph.nodes[i].name for i in graph.sources]
         output = graph.shapes(1)[graph.outputs[0]][1:]
-        self._feed = Feed(names, self.input_shapes, output, self.dtype, self.data_format, self.input_dtypes)
+        self._feed = Feed(names, self.input_shapes, output, self.dtype, self.data_format, self.input_dtypes, self._hold)
         self._version = 0
         self._pending: tuple[Plan, int] | None = None
         self._lock = RLock()
@@ -90,16 +96,33 @@ class Net:
     # running
 
     def predict(self, x, batch_size: int = 256, check_finite: bool = True):
-        """Return the model's output for any number of samples: (N, 10) logits, say; a tuple for several outputs."""
+        """Return the model's output for any number of samples: (N, 10) logits, say; a tuple for several outputs.
+
+        For samples that lie on the model's device, it is a ``Tensor`` there.
+        """
         samples = self._feed.samples(x, check_finite)
         batches = Batches(len(samples[0]), batch_size, shuffle=False)
-        parts: list[list[np.ndarray]] = [[] for _ in self.graph.outputs]
         with self._lock:
-            for index in batches.epoch(0):
-                plan = self._inference("predict", samples, index)
-                for part, output in zip(parts, plan.outputs, strict=True):
-                    part.append(self.device.memory.get(output))
-        return self._outputs([np.concatenate(part) for part in parts])
+            if _lie_on_device(samples):
+                return self._predict_there(samples, batches)
+            parts = [fetched.arrays() for fetched in ahead(self._predictions(samples, batches))]
+        return self._outputs([np.concatenate(part) for part in zip(*parts, strict=True)])
+
+    def _predict_there(self, samples, batches: Batches):
+        """The same, of samples that lie on the device: nothing comes to the host."""
+        memory, results = self.device.memory, None
+        for index in batches.epoch(0):
+            outputs = self._inference("predict", samples, index).outputs
+            if results is None:
+                results = [memory.empty((batches.count, *o.shape[1:]), self.dtype) for o in outputs]
+            for result, output in zip(results, outputs, strict=True):
+                memory.copy(result[index], output)
+        return self._tensors(results)
+
+    def _predictions(self, samples, batches: Batches) -> Iterator[Any]:
+        """Launch batch after batch, and hand over the outputs that are on their way to the host."""
+        for index in batches.epoch(0):
+            yield self.device.memory.fetch(self._inference("predict", samples, index).outputs)
 
     def classify(self, x, batch_size: int = 256, check_finite: bool = True) -> tuple[np.ndarray, np.ndarray]:
         """Return the most likely class of each sample and its probability: two (N,).
@@ -145,12 +168,14 @@ class Net:
         with self._lock:
             if training:
                 plan = self._plans.get("backward", len(samples[0]), input_gradients=input_gradients)
-                self._stage(plan, samples, slice(None))
+                self._stage(plan, samples, slice(0, len(samples[0])))
                 self._begin_training_forward(plan)
                 plan.forward()
             else:
                 plan = self._inference("predict", samples, slice(0, len(samples[0])))
             self._pending = (plan, self._version) if training else None
+            if _lie_on_device(samples):
+                return self._tensors([self._copied(output) for output in plan.outputs])
             return self._outputs([self.device.memory.get(output) for output in plan.outputs])
 
     def backward(self, dy) -> dict[str, np.ndarray]:
@@ -167,12 +192,17 @@ class Net:
             for position, array in zip(plan.graph.outputs, given, strict=True):
                 shape = plan.value(position).shape
                 wanted = (shape[0], *outside(shape[1:], self.data_format))
-                array = np.asarray(array)
+                held = self._hold(array, "dy", self.data_format == "NCHW")
+                array = as_array(array, "dy") if held is None else held
                 if array.dtype.kind not in "fiu" or array.shape != wanted:
                     raise ShapeError(
                         f"dy must be numbers of the output's shape {wanted}, got {array.dtype} of shape {array.shape}"
                     )
-                if position in plan.seeds:
+                if position not in plan.seeds:
+                    continue
+                if held is not None:
+                    held.take(plan.seeds[position], slice(0, len(held)))
+                else:
                     self.device.memory.write(plan.seeds[position], channels_last(array, self.data_format))
             plan.backward()
             self._pending = None
@@ -224,10 +254,29 @@ class Net:
         """Parameters or running statistics are about to change: what was computed from them is out of date."""
         self._version += 1
 
-    def _stage(self, plan: Plan, arrays: Sequence[np.ndarray], index) -> None:
+    def _stage(self, plan: Plan, arrays: Sequence[Any], index) -> None:
         take = self.device.memory.take
         for source, array in zip(plan.sources, arrays, strict=True):
-            take(source, array, index)
+            if isinstance(array, Resident):
+                array.take(source, index)
+            else:
+                take(source, array, index)
+
+    def _hold(self, values: Any, name: str, channels_first: bool) -> Resident | None:
+        """Samples that lie on this device, as plans read them."""
+        return resident(values, self.device, name, channels_first=channels_first)
+
+    def _copied(self, array: Any) -> Any:
+        copy = self.device.memory.empty(array.shape, array.dtype)
+        self.device.memory.copy(copy, array)
+        return copy
+
+    def _tensors(self, arrays: list):
+        """Arrays of the device as the caller gets them, there."""
+        if self.data_format == "NCHW":
+            arrays = [to_channels_first(a, self.device) if a.ndim in (3, 4) else a for a in arrays]
+        ready = [Tensor.of(array, self.device) for array in arrays]
+        return ready[0] if len(ready) == 1 else tuple(ready)
 
     def _outputs(self, arrays: list[np.ndarray]):
         ready = [np.ascontiguousarray(from_channels_last(array, self.data_format)) for array in arrays]
@@ -236,6 +285,20 @@ class Net:
     def __repr__(self):
         layers = ", ".join(repr(self.graph.nodes[i].op) for i in self.graph.steps)
         return f"{type(self).__name__}({layers}, device={str(self.device)!r}, dtype={self.dtype!r})"
+
+
+def _lie_on_device(samples: Sequence[Any]) -> bool:
+    return any(isinstance(array, Resident) for array in samples)
+
+
+def ahead(items: Iterable[T]) -> Iterator[T]:
+    """Hand over each item when the next one was made: the device works at that while the host looks at this."""
+    items = iter(items)
+    for item in items:
+        for following in items:
+            yield item
+            item = following
+        yield item
 
 
 def count(index: np.ndarray | slice) -> int:

@@ -1,5 +1,6 @@
 """Memory and execution of the NumPy device."""
 
+import sys
 from contextlib import nullcontext
 from math import prod
 
@@ -8,8 +9,28 @@ import numpy as np
 ALIGNMENT = 64
 
 
+class Fetched:
+    """Arrays on their way to the host: here they have come at once."""
+
+    def __init__(self, arrays):
+        self._arrays = [array.copy() for array in arrays]
+
+    def ready(self):
+        """Whether they have come, so that nobody has to wait."""
+        return True
+
+    def arrays(self):
+        """Wait for them, and return NumPy arrays."""
+        return self._arrays
+
+
 def available() -> str | None:
     """Why this device cannot be used: ``None``, it always can."""
+
+
+def unit(index):
+    """The one device of this kind."""
+    return sys.modules[__name__]
 
 
 def empty(shape, dtype):
@@ -36,6 +57,28 @@ def get(array):
 def write(target, array):
     """Copy a NumPy array into an array of this device."""
     target[...] = array
+
+
+def fill(target, value):
+    """Set all elements of an array of this device."""
+    target[...] = value
+
+
+def copy(target, source):
+    """Copy one array of this device into another."""
+    target[...] = source
+
+
+def fetch(arrays):
+    """Begin to bring arrays to the host, as they are when all that was asked for before is done."""
+    return Fetched(arrays)
+
+
+def adopt(array):
+    """Return an array of this device that shares memory with somebody else's, or ``None`` if it lies elsewhere.
+
+    Here it is always ``None``: what lies on the host is taken as NumPy takes it, and needs no adoption.
+    """
 
 
 def take(target, samples, rows):

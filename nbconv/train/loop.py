@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -46,12 +47,13 @@ class RunningMean:
 
 
 class MeansSoFar(Mapping):
-    """The numbers of the running epoch, computed when a callback looks at them."""
+    """The numbers of the running epoch, computed when a callback looks at them: it waits for the last step then."""
 
-    def __init__(self, mean: RunningMean):
-        self._mean = mean
+    def __init__(self, mean: RunningMean, settle: Callable[[], None]):
+        self._mean, self._settle = mean, settle
 
     def __getitem__(self, name):
+        self._settle()
         return self._mean.means()[name]
 
     def __iter__(self):
@@ -64,7 +66,8 @@ class MeansSoFar(Mapping):
 def fit(
     model: Trainable,
     batches: Batches,
-    train_batch: Callable[[np.ndarray | slice], Batch],
+    train_batch: Callable[[np.ndarray | slice], None],
+    finished: Callable[[bool], Sequence[Batch]],
     validate: Callable[[], Mapping[str, float]] | None,
     *,
     names: Sequence[str],
@@ -74,8 +77,9 @@ def fit(
 ) -> History:
     """Train for ``epochs`` epochs and return the history.
 
-    ``train_batch`` trains on the samples at an index; ``validate`` returns numbers to report as ``val_...``; ``bar``
-    comes after the ``callbacks``.
+    ``train_batch`` begins a step on the samples at an index; ``finished`` returns the numbers of the steps that have
+    ended since it was asked last, of all of them if it is told to wait. ``validate`` returns numbers to report as
+    ``val_...``; ``bar`` comes after the ``callbacks``.
     """
     history = History()
     if isinstance(callbacks, Callback):
@@ -87,10 +91,12 @@ def fit(
         for epoch in range(epochs):
             watching.on_epoch_begin(epoch, {})
             mean = RunningMean(names)
-            so_far = MeansSoFar(mean)
+            so_far = MeansSoFar(mean, partial(_settle, mean, finished, True))
             for step, index in enumerate(batches.epoch(model.epochs_trained)):
-                mean.add(train_batch(index))
+                train_batch(index)
+                _settle(mean, finished, False)
                 watching.on_batch_end(step, so_far)
+            _settle(mean, finished, True)
             model.epochs_trained += 1
             logs = mean.means()
             if validate is not None:
@@ -101,3 +107,8 @@ def fit(
     finally:
         watching.on_train_end()
     return history
+
+
+def _settle(mean: RunningMean, finished: Callable[[bool], Sequence[Batch]], wait: bool) -> None:
+    for batch in finished(wait):
+        mean.add(batch)

@@ -1,0 +1,98 @@
+"""No hardware: a device as the house uses it, whose kernels run in the simulator."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+import numpy as np
+
+from . import simulator
+from .kernel import flat
+from .simulator import DeviceArray
+
+
+class Simulated:
+    """A device whose memory is the host's and whose kernels run thread by thread, each call to its end."""
+
+    def __init__(self, index: int):
+        self.index = index
+
+    def available(self) -> str | None:
+        """Why this device cannot be used: it always can."""
+
+    def empty(self, shape, dtype):
+        """Return an array with arbitrary content."""
+        return DeviceArray(np.empty(shape, dtype))
+
+    def put(self, array):
+        """Return a contiguous copy of a NumPy array on this device."""
+        return DeviceArray(np.array(array, order="C"))
+
+    def get(self, array):
+        """Return a NumPy copy of an array of this device."""
+        return np.array(array.memory)
+
+    def write(self, target, array):
+        """Copy a NumPy array into an array of this device."""
+        target.memory[...] = array
+
+    def take(self, target, samples, rows):
+        """Copy ``samples[rows]`` of a NumPy array (rows: an index array or a slice) into an array of this device."""
+        target.memory[...] = samples[rows]
+
+    def fill(self, target, value):
+        """Set all elements of an array of this device."""
+        target.memory[...] = value
+
+    def copy(self, target, source):
+        """Copy one array of this device into another."""
+        target.memory[...] = source.memory
+
+    def fetch(self, arrays) -> Copied:
+        """Bring arrays to the host; ``.arrays()`` of the result returns NumPy copies."""
+        return Copied([self.get(array) for array in arrays])
+
+    def adopt(self, array):
+        """Return the array if it is one of this device, else ``None``."""
+        return array if isinstance(array, DeviceArray) else None
+
+    def synchronize(self):
+        """Wait until everything asked for is done: it is."""
+
+    def sequence(self, calls, threads=None):
+        """Return one call that runs launches (or lists of them) in order."""
+        return SimulatedSequence(list(flat(calls)))
+
+    def on_compile(self, report):
+        """Return a context that would report what is compiled: nothing is."""
+        return nullcontext()
+
+    def describe(self) -> dict[str, str]:
+        """What there is to say about this device, by name."""
+        return {"gpu": "none: kernels run in the simulator (NUMBA_ENABLE_CUDASIM=1), which is slow"}
+
+
+class SimulatedSequence:
+    """A call that runs launches in order."""
+
+    def __init__(self, launches):
+        self.launches = tuple(launches)
+
+    def __call__(self) -> None:
+        for launch in self.launches:
+            simulator.run(launch)
+
+
+class Copied:
+    """Arrays on the host."""
+
+    def __init__(self, copies: list[np.ndarray]):
+        self._copies = copies
+
+    def ready(self) -> bool:
+        """Whether they have come, so that nobody has to wait."""
+        return True
+
+    def arrays(self) -> list[np.ndarray]:
+        """Return them, in the order that was asked for."""
+        return self._copies

@@ -1,0 +1,205 @@
+"""Copies between the host and a GPU that nobody waits for, through pinned memory of the host.
+
+In, through a ring: what is copied is put there at once, so that the caller may change the array, and the GPU fetches it
+in its turn. Out, through blocks that are used again: a ``Fetched`` has one until its arrays were read.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections import defaultdict
+from weakref import finalize
+
+import numpy as np
+from cuda.bindings import driver as api
+
+from .driver import Driver
+
+DONE, RUNNING = api.CUresult.CUDA_SUCCESS, api.CUresult.CUDA_ERROR_NOT_READY
+
+SEGMENT = 1 << 20
+SEGMENTS = 8
+"""The ring: so many bytes, so many times. The host is at most this far ahead of the GPU."""
+
+ALIGNMENT = 64
+SMALLEST, KEPT = 256, 16 << 20
+"""Sizes of blocks for results; larger ones are freed after use."""
+
+
+class Pinned:
+    """Memory of the host that a GPU copies from and to by itself, with an event to be recorded behind such a copy."""
+
+    def __init__(self, driver: Driver, nbytes: int):
+        self._driver = driver
+        with driver.turn:
+            self.address = int(driver.call(api.cuMemHostAlloc, nbytes, 0))
+            self.event = driver.call(api.cuEventCreate, api.CUevent_flags.CU_EVENT_DISABLE_TIMING)
+        self.nbytes = nbytes
+        self.bytes = memoryview((ctypes.c_byte * nbytes).from_address(self.address))
+        finalize(self, _release, driver, self.address, self.event)
+
+    def record(self) -> None:
+        """Note that all that was asked for until now has to be waited for; the caller has the turn."""
+        (status,) = api.cuEventRecord(self.event, self._driver.stream)
+        if status:
+            raise self._driver.failure(status, "a copy")
+
+    def ready(self) -> bool:
+        """Whether ``wait`` would return at once."""
+        self._driver.turn.provide()
+        (status,) = api.cuEventQuery(self.event)
+        if status not in (DONE, RUNNING):
+            raise self._driver.failure(status, "what was asked for earlier")
+        return status == DONE
+
+    def wait(self) -> None:
+        """Wait for what was asked for before ``record``, if it ever was called."""
+        self._driver.turn.provide()
+        (status,) = api.cuEventSynchronize(self.event)
+        if status:
+            raise self._driver.failure(status, "what was asked for earlier")
+
+
+def _release(driver: Driver, address: int, event) -> None:
+    with driver.turn:
+        api.cuEventSynchronize(event)
+        api.cuEventDestroy(event)
+        api.cuMemFreeHost(address)
+
+
+class Ring:
+    """Copies into arrays of a GPU."""
+
+    def __init__(self, driver: Driver):
+        self._driver, self._turn, self._stream = driver, driver.turn, driver.stream
+        self._segments: list[Pinned] = []
+        self._current = -1
+        self._used = SEGMENT
+        self._address = 0
+
+    def write(self, target, array) -> None:
+        """Copy a NumPy array, or what broadcasts to the target's shape, into an array of the GPU."""
+        nbytes = target.nbytes
+        if nbytes > SEGMENT:
+            array = np.broadcast_to(array, target.shape)
+            for piece in _pieces(target):
+                self.write(target[piece], array[piece])
+            return
+        with self._turn:
+            self._room(target, nbytes)[...] = array
+            self._send(target, nbytes)
+
+    def take(self, target, samples: np.ndarray, rows) -> None:
+        """Copy ``samples[rows]``, in which rows are an index array or a slice, into an array of the GPU."""
+        nbytes = target.nbytes
+        if isinstance(rows, slice):
+            self.write(target, samples[rows])
+        elif nbytes <= SEGMENT:
+            with self._turn:
+                host = self._room(target, nbytes)
+                if samples.dtype == host.dtype and len(rows):
+                    samples.take(rows, 0, host, "clip")  # any other mode copies once more
+                else:
+                    host[...] = samples[rows]
+                self._send(target, nbytes)
+        elif len(target) == 1:
+            self.write(target, samples[rows])
+        else:
+            for piece in _pieces(target):
+                self.take(target[piece], samples, rows[piece])
+
+    def _room(self, target, nbytes: int) -> np.ndarray:
+        """Memory in the ring for the content of an array, which ``_send`` copies."""
+        offset = self._used
+        if offset + nbytes > SEGMENT:
+            self._go_on()
+            offset = 0
+        self._used = (offset + nbytes + ALIGNMENT - 1) & -ALIGNMENT
+        segment = self._segments[self._current]
+        self._address = segment.address + offset
+        return np.ndarray(target.shape, target.dtype, segment.bytes, offset)
+
+    def _send(self, target, nbytes: int) -> None:
+        if not nbytes:
+            return
+        (status,) = api.cuMemcpyHtoDAsync(target.data.ptr, self._address, nbytes, self._stream)
+        if status:
+            raise self._driver.failure(status, "a copy to the GPU")
+
+    def _go_on(self) -> None:
+        """Turn to the next segment, once the GPU has read what was put there last time round."""
+        if self._segments:
+            self._segments[self._current].record()
+        self._current = (self._current + 1) % SEGMENTS
+        if self._current == len(self._segments):
+            self._segments.append(Pinned(self._driver, SEGMENT))
+        else:
+            self._segments[self._current].wait()
+
+
+def _pieces(target) -> list[slice | int]:
+    """Parts of an array along its first axis, each of as many rows as fit a segment, and at least one."""
+    if len(target) == 1:
+        return [0]
+    count = max(1, SEGMENT * len(target) // target.nbytes)
+    return [slice(at, at + count) for at in range(0, len(target), count)]
+
+
+class Fetched:
+    """Arrays on their way to the host."""
+
+    __slots__ = "_block", "_copies", "_unused", "_views"
+
+    def __init__(self, block: Pinned, views: list[np.ndarray], unused: list[Pinned]):
+        self._block, self._views, self._unused = block, views, unused
+        self._copies: list[np.ndarray] | None = None
+
+    def ready(self) -> bool:
+        """Whether they have come, so that nobody has to wait."""
+        return self._copies is not None or self._block.ready()
+
+    def arrays(self) -> list[np.ndarray]:
+        """Wait for them; return copies, in the order that was asked for."""
+        if self._copies is None:
+            self._block.wait()
+            self._copies = [view.copy() for view in self._views]
+            self._views = []
+            self._unused.append(self._block)
+        return self._copies
+
+    def __del__(self):
+        if self._copies is None:
+            self._unused.append(self._block)
+
+
+class Results:
+    """Copies of arrays of a GPU to the host."""
+
+    def __init__(self, driver: Driver):
+        self._driver, self._turn, self._stream = driver, driver.turn, driver.stream
+        self._unused: dict[int, list[Pinned]] = defaultdict(list)
+        """Blocks that nobody reads, by size. Copies come in order: one that still runs ends before the next begins."""
+
+    def fetch(self, arrays) -> Fetched:
+        """Begin to copy arrays of the GPU to the host."""
+        nbytes = sum([(array.nbytes + ALIGNMENT - 1) & -ALIGNMENT for array in arrays])
+        size = 1 << (nbytes - 1).bit_length() if nbytes > SMALLEST else SMALLEST
+        unused = self._unused[size] if size <= KEPT else []
+        with self._turn:
+            block = unused.pop() if unused else Pinned(self._driver, size)
+            views = self._copy(arrays, block)
+            block.record()
+        return Fetched(block, views, unused)
+
+    def _copy(self, arrays, block: Pinned) -> list[np.ndarray]:
+        """Begin to copy arrays into a block; return where they will be."""
+        views, offset = [], 0
+        for array in arrays:
+            nbytes = array.nbytes
+            if nbytes:
+                (status,) = api.cuMemcpyDtoHAsync(block.address + offset, array.data.ptr, nbytes, self._stream)
+                if status:
+                    raise self._driver.failure(status, "a copy from the GPU")
+            views.append(np.ndarray(array.shape, array.dtype, block.bytes, offset))
+            offset += (nbytes + ALIGNMENT - 1) & -ALIGNMENT
+        return views

@@ -1,0 +1,101 @@
+"""A net that trains: what a step asks of the GPU."""
+
+import gc
+
+import numpy as np
+import pytest
+
+import nbconv as nc
+from standin import control, time_host
+from standin.test_memory import Foreign
+
+FIELDS = 7
+"""Parameters of machine code for an array with one axis; the fifth is the pointer."""
+
+RNG = np.random.default_rng(0)
+SAMPLES = RNG.random((320, 1, 8, 8), "float32")
+LABELS = RNG.integers(0, 10, 320)
+
+
+@pytest.fixture
+def net(gpu):
+    """A net that has trained for a few steps, so that everything is compiled, captured and allocated."""
+    good_steps()
+    layers = nc.Conv2d(8, 3), nc.BatchNorm(), nc.ReLU(), nc.MaxPool2d(2), nc.Dropout(0.25), nc.Flatten(), nc.Linear(10)
+    net = nc.Sequential(*layers, input_shape=(1, 8, 8), device="cuda")
+    net.compile(nc.SGD(0.1, momentum=0.9))
+    return net
+
+
+def good_steps():
+    """Let the last kernel of a step write what it says of a good one: its last array is the verdict."""
+    control.pretend("guard_guard", 5 * FIELDS + 4, 1.0)
+
+
+def train(net, samples=SAMPLES, labels=LABELS):
+    net.fit(samples, labels, batch_size=32, epochs=1, shuffle=True, verbose=0)
+
+
+def kernels():
+    return [launch.kernel.removeprefix("cuda_") for launch in control.launches()]
+
+
+def test_ten_steps_are_one_capture_and_ten_launches(net):
+    train(net)
+    steps = [size for _, size in control.log("graph")]
+    (captured,) = {size for size in steps if steps.count(size) >= 10}
+    assert steps.count(captured) == 10
+    assert [size for _, size in control.log("instantiate")].count(captured) == 1
+
+
+def test_the_kernels_of_a_step(net):
+    train(net)
+    names = kernels()
+    begin, end = names.index("guard_snapshot"), names.index("guard_guard") + 1
+    step = names[begin:end]
+    assert all(launch.captured for launch in control.launches()[begin:end])
+    assert len(step) <= 45
+    rooms = list(dict.fromkeys(name.partition("_")[0] for name in step))
+    in_order = [room for room in rooms if room in ("guard", "correlation", "dropout", "loss", "optimizer")]
+    assert in_order == ["guard", "correlation", "dropout", "loss", "optimizer"]
+    assert step.count("dropout_dropout") == 2  # forward, and the same backward
+    assert step[-2].startswith("optimizer_")
+
+
+def test_the_convolution_of_a_step_reads_the_batch_that_was_copied(net):
+    train(net)
+    copied = {int(to) for _, what, _, size, to, _ in control.log("copy") if what == "in" and size == str(32 * 64 * 4)}
+    read = {
+        int.from_bytes(value, "little")
+        for launch in control.launches()
+        if launch.kernel == "correlation_correlate"
+        for value in launch.arguments
+    }
+    assert copied and copied & read
+
+
+def test_a_step_allocates_nothing_and_copies_only_the_batch_and_a_few_numbers(net):
+    train(net)
+    gc.collect()
+    control.clear()
+    train(net)
+    kinds = {kind for kind, *_ in control.log()}
+    assert not kinds & {"pin", "load", "capture", "instantiate"}
+    into = [int(size) for _, what, _, size, *_ in control.log("copy") if what == "in"]
+    assert into.count(32 * 64 * 4) == into.count(32 * 8) == 10  # samples and labels of ten batches
+    assert sum(into) < 10 * (32 * 64 * 4 + 32 * 8 + 1000)
+
+
+def test_samples_on_the_device_are_not_copied_through_the_host(net, gpu):
+    samples, labels = Foreign(gpu.put(SAMPLES)), Foreign(gpu.put(LABELS.astype("int64")))
+    train(net, samples, labels)
+    control.clear()
+    train(net, samples, labels)
+    sizes = [int(size) for _, what, _, size, *_ in control.log("copy") if what != "within"]
+    assert max(sizes) < 3000
+
+
+def test_the_microseconds_of_a_step_can_be_measured(gpu):
+    found = time_host.measure(times=3, rounds=2)
+    assert all(microseconds >= 0 for microseconds in found.values())
+    assert "launch 30 kernels" in found

@@ -1,0 +1,185 @@
+"""Training on a device that computes while the host goes on: nobody waits, and a bad step leaves no trace."""
+
+import numpy as np
+import pytest
+from cases import Case
+from devices import WITH_CUDA
+from running import Bound
+from second_memory import late_device
+
+import nbconv as nc
+from nbconv.errors import NonFiniteError
+from nbconv.model.steps import LAG
+from nbconv.ops.guard import Guard, Snapshot
+from nbconv.train.callbacks import Callback
+
+on_every_device = pytest.mark.parametrize("device", WITH_CUDA)
+
+
+def model_on(device, momentum=0.9, **options):
+    model = nc.Sequential(
+        nc.Linear(6), nc.BatchNorm(), nc.ReLU(), nc.Dropout(0.25), nc.Linear(3), nc.ReLU(), input_shape=(5,),
+        device=device, seed=3, **options,
+    )  # fmt: skip
+    model.compile(nc.Adam(lr=0.05), l2=0.01)
+    return model
+
+
+def samples(count=48):
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((count, 5)).astype(np.float32), rng.integers(0, 3, count)
+
+
+def equal_states(model, other):
+    for name, value in other.state_dict().items():
+        np.testing.assert_array_equal(model.state_dict()[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize("behind", [0, 1, 3, 100])
+def test_results_do_not_depend_on_when_the_numbers_come(behind):
+    x, y = samples()
+    here, there = model_on("reference"), model_on(late_device(behind))
+    histories = [m.fit(x, y, batch_size=7, epochs=2, verbose=0, validation_data=(x, y)).history for m in (here, there)]
+    assert histories[0] == histories[1]
+    equal_states(there, here)
+    np.testing.assert_array_equal(there.predict(x, batch_size=7), here.predict(x, batch_size=7))
+
+
+def test_a_step_is_launched_before_the_last_one_has_ended():
+    device = late_device(behind=1000)
+    launched, waited = [], []
+
+    class Watch(Callback):
+        def on_batch_end(self, step, logs):
+            launched.append(step)
+            waited.append(device.memory.waited)
+
+    x, y = samples(40)
+    model_on(device).fit(x, y, batch_size=4, verbose=0, callbacks=[Watch()])
+    assert launched == list(range(10))
+    assert waited == [max(0, step + 1 - LAG) for step in launched]
+
+
+def test_a_device_that_is_done_has_no_step_in_flight():
+    x, y = samples(40)
+    seen = []
+
+    class Watch(Callback):
+        def on_batch_end(self, step, logs):
+            seen.append(len(self.model._steps._running))
+
+    model_on("reference").fit(x, y, batch_size=4, verbose=0, callbacks=[Watch()])
+    assert seen == [0] * 10
+
+
+def test_who_looks_at_the_numbers_waits_for_them():
+    x, y = samples(40)
+    losses = {}
+    for device in "reference", late_device(behind=1000):
+
+        class Watch(Callback):
+            def on_batch_end(self, step, logs, device=device):
+                losses.setdefault(str(device), []).append(logs["loss"])
+
+        model_on(device).fit(x, y, batch_size=4, verbose=0, callbacks=[Watch()])
+    first, second = losses.values()
+    assert first == second and len(first) == 10
+
+
+def spoil(x, batch):
+    """Samples of which those in this batch of 8 make no finite loss."""
+    x = x.copy()
+    x[8 * batch + 3] = np.inf
+    return x
+
+
+@pytest.mark.parametrize("behind", [0, 2, 100])
+@pytest.mark.parametrize("bad", [0, 2, 5])
+def test_a_bad_step_and_all_after_it_leave_no_trace(behind, bad):
+    """Steps after the bad one were launched already: the outputs are dead, and momentum would move the parameters."""
+    x, y = samples()
+    device = late_device(behind) if behind else "reference"
+    model, wanted = model_on(device), model_on("reference")
+    for net in model, wanted:
+        net.fit(x, y, batch_size=8, verbose=0)
+    if bad:
+        wanted.fit(x[: 8 * bad], y[: 8 * bad], batch_size=8, verbose=0, shuffle=False)
+    with pytest.raises(NonFiniteError, match=rf"stopped at step {7 + bad}: the loss is .*output of layer \d \(\w+\)"):
+        model.fit(spoil(x, bad), y, batch_size=8, verbose=0, shuffle=False, check_finite=False)
+    assert model.step == wanted.step + 1
+    assert model._compiled().count == wanted._compiled().count
+    equal_states(model, wanted)
+    for name, array in wanted._optimizer_arrays().items():
+        np.testing.assert_array_equal(model._optimizer_arrays()[name], array, err_msg=name)
+    for net in model, wanted:  # and it can be used further
+        net.step, net.epochs_trained = 100, 5
+        net.fit(x, y, batch_size=8, verbose=0)
+    equal_states(model, wanted)
+
+
+def test_dead_outputs_do_not_hide_the_flag():
+    """Behind a bad step a gradient may be zero, and momentum moves the parameters: not here."""
+    x = np.ones((4, 2), np.float32)
+    x[1] = np.inf
+    net = nc.Sequential(nc.Linear(2), nc.ReLU(), input_shape=(2,), device=late_device(100))
+    net.load_state_dict({"0.weight": np.eye(2), "0.bias": np.zeros(2)})
+    net.compile(nc.SGD(lr=0.1, momentum=0.9), "mse", metrics=None)
+    net.train_on_batch(x[:1], np.zeros((1, 2)))
+    before = net.state_dict()
+    x[2:] = -5  # the ReLU lets nothing through
+    with pytest.raises(NonFiniteError, match="stopped at step 2"):
+        net.fit(x[1:], np.zeros((3, 2)), batch_size=1, verbose=0, shuffle=False, check_finite=False)
+    for name, value in before.items():
+        np.testing.assert_array_equal(net.state_dict()[name], value)
+
+
+def test_an_error_of_a_callback_leaves_no_step_behind():
+    x, y = samples()
+
+    class Stop(Callback):
+        def on_batch_end(self, step, logs):
+            if step == 3:
+                raise ValueError("enough")
+
+    model = model_on(late_device(100))
+    with pytest.raises(ValueError, match="enough"):
+        model.fit(spoil(x, 2), y, batch_size=8, verbose=0, shuffle=False, check_finite=False, callbacks=[Stop()])
+    assert model.step == 3 and model._compiled().count == 2
+    model.fit(x, y, batch_size=8, verbose=0)
+    assert model._compiled().count == 8
+
+
+def test_a_model_in_training_may_be_saved_and_used(tmp_path):
+    x, y = samples()
+    counts = []
+
+    class Save(Callback):
+        def on_batch_end(self, step, logs):
+            self.model.save(tmp_path / "net")
+            counts.append(nc.load(tmp_path / "net", device="reference")._compiled().count)
+            assert np.isfinite(self.model.evaluate(x, y)["loss"])
+            self.model.train_on_batch(x[:8], y[:8])
+
+    history = model_on(late_device(2)).fit(x, y, batch_size=8, verbose=0, callbacks=[Save()])
+    assert counts == [1, 3, 5, 7, 9, 11]
+    assert len(history.history["loss"]) == 1
+
+
+@on_every_device
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("loss, norm", [(1.0, 2.0), (np.inf, 2.0), (1.0, np.nan), (-np.inf, np.inf)])
+def test_the_guard(device, dtype, loss, norm):
+    shape = (300,)
+    state, kept = np.arange(300.0), -np.arange(300.0)
+    given = {"loss": np.full(shape, loss), "norm": np.full(shape, norm), "snapshot": kept, "state": state}
+    bound = Bound(Case(Guard(), shape), device, dtype, given={**given, "flag": np.zeros(shape)})
+    results, good = bound.forward(), np.isfinite(loss + norm)
+    assert results["out"] == [good]
+    np.testing.assert_array_equal(results["state"], state if good else kept)
+    assert np.isnan(results["flag"][0]) == (not good) and not results["flag"][1:].any()
+
+
+@on_every_device
+def test_a_snapshot_stays_once_the_flag_is_set(device):
+    bound = Bound(Case(Snapshot(), (300,)), device, "float64", given={"flag": np.full(300, np.nan)})
+    assert np.isnan(bound.forward()["out"]).all()  # what was there before
