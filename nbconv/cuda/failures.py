@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
 from typing import Protocol
 
 from cuda.bindings import driver as api
@@ -14,7 +14,7 @@ class Driver(Protocol):
     """What an error tells of a GPU."""
 
     name: str
-    recent: Iterable[str]
+    recent: deque[str]
     """What ran last."""
 
     def memory(self) -> tuple[int, int]:
@@ -62,7 +62,7 @@ def out_of_memory(driver: Driver, what: str, asked: int) -> OutOfDeviceMemory:
 
 
 def _fault(driver: Driver, status: int) -> KernelFault:
-    ran = "; before it ".join(reversed(tuple(driver.recent))) or "nothing of nbconv's"
+    ran = "; before it ".join(reversed(driver.recent)) or "nothing of nbconv's"
     return KernelFault(
         f"a kernel failed on {driver.name}: {FAULTS[status]} ({_text(status)}). Last was asked for {ran}. "
         f"The process must be started again: CUDA does nothing more in this one. To find the kernel, run it as "
