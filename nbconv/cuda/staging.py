@@ -61,10 +61,10 @@ class Pinned:
 
 
 def _release(driver: Driver, address: int, event) -> None:
-    with driver.turn:
-        api.cuEventSynchronize(event)
-        api.cuEventDestroy(event)
-        api.cuMemFreeHost(address)
+    driver.turn.provide()  # but take no turn: Python may come here in the middle of anything
+    api.cuEventSynchronize(event)
+    api.cuEventDestroy(event)
+    api.cuMemFreeHost(address)
 
 
 class Ring:
@@ -130,11 +130,12 @@ class Ring:
         """Turn to the next segment, once the GPU has read what was put there last time round."""
         if self._segments:
             self._segments[self._current].record()
-        self._current = (self._current + 1) % SEGMENTS
-        if self._current == len(self._segments):
+        following = (self._current + 1) % SEGMENTS
+        if following == len(self._segments):
             self._segments.append(Pinned(self._driver, SEGMENT))
         else:
-            self._segments[self._current].wait()
+            self._segments[following].wait()
+        self._current = following
 
 
 def _pieces(target) -> list[slice | int]:
@@ -179,6 +180,7 @@ class Results:
         self._driver, self._turn, self._stream = driver, driver.turn, driver.stream
         self._unused: dict[int, list[Pinned]] = defaultdict(list)
         """Blocks that nobody reads, by size. Copies come in order: one that still runs ends before the next begins."""
+        self._blocks: list[Pinned] = []  # all: none may be freed with a Fetched that gives it back in that moment
 
     def fetch(self, arrays) -> Fetched:
         """Begin to copy arrays of the GPU to the host."""
@@ -186,10 +188,16 @@ class Results:
         size = 1 << (nbytes - 1).bit_length() if nbytes > SMALLEST else SMALLEST
         unused = self._unused[size] if size <= KEPT else []
         with self._turn:
-            block = unused.pop() if unused else Pinned(self._driver, size)
+            block = unused.pop() if unused else self._new(size)
             views = self._copy(arrays, block)
             block.record()
         return Fetched(block, views, unused)
+
+    def _new(self, size: int) -> Pinned:
+        block = Pinned(self._driver, size)
+        if size <= KEPT:
+            self._blocks.append(block)
+        return block
 
     def _copy(self, arrays, block: Pinned) -> list[np.ndarray]:
         """Begin to copy arrays into a block; return where they will be."""
