@@ -262,12 +262,12 @@ class Model(Net):
 
     def _forget(self, launched: Launched) -> None:
         """Count as if a bad step had been the last: the device has let neither it nor a later one change anything."""
-        self.step, self._compiled().count = launched.step, launched.count - 1
+        self.step, self._compiled().count = launched.step, launched.updates - 1
         self._plans.guard.reset()
 
     def _nonfinite_error(self, launched: Launched, loss: float) -> NonFiniteError:
         plan = launched.plan
-        self._stage(plan, launched.arrays, launched.index)
+        self._stage(plan, launched.arrays, launched.rows)
         plan.set_step(launched.step)
         where = plan.first_nonfinite() or "the gradient's norm, which overflows"
         mend = self._loss.nonfinite_mend() if self._loss else ""

@@ -21,10 +21,10 @@ class Launched(NamedTuple):
 
     plan: Plan
     arrays: Sequence[Any]
-    index: np.ndarray | slice
+    rows: np.ndarray | slice
     step: int
-    count: int
-    """Of updates, this one included."""
+    updates: int
+    """How many there were, this one included."""
     coming: Coming
 
 
