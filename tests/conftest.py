@@ -16,12 +16,13 @@ os.environ.setdefault("NUMBA_NUM_THREADS", str(max(2, cores)))  # one core can t
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") != "0"
 REQUIRED = os.environ.get("NBCONV_REQUIRE_CUDA", "0") != "0"
 HOW_TO_RUN_CUDA = "NUMBA_ENABLE_CUDASIM=1 pytest -m cuda (simulator), NBCONV_REQUIRE_CUDA=1 pytest -m cuda (GPU)"
+LEFT_OUT = pytest.StashKey[int]()
 
 collect_ignore = [] if SIMULATED else ["test_cuda_simulator.py"]  # there is no simulator to test
 
 
 def pytest_addoption(parser):
-    parser.addoption("--device", action="append", help="the device of tests that are repeated for each, such as cuda")
+    parser.addoption("--device", help="a device for the tests that are repeated on each: cuda, for example")
 
 
 def pytest_configure(config):
@@ -31,15 +32,15 @@ def pytest_configure(config):
 
 def pytest_collection_modifyitems(config, items):
     if "cuda" not in config.option.markexpr:
-        left_out = [item for item in items if item.get_closest_marker("cuda")]
-        items[:] = [item for item in items if item not in set(left_out)]
+        left_out = {item for item in items if item.get_closest_marker("cuda")}
+        items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
+        config.stash[LEFT_OUT] = len(left_out)
 
 
-def pytest_terminal_summary(terminalreporter):
-    left_out = [item for item in terminalreporter.stats.get("deselected", ()) if item.get_closest_marker("cuda")]
-    if left_out:
-        terminalreporter.write_line(f"{len(left_out)} tests of the cuda device were left out: {HOW_TO_RUN_CUDA}")
+def pytest_terminal_summary(terminalreporter, config):
+    if count := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(f"{count} tests of the cuda device were left out: {HOW_TO_RUN_CUDA}")
 
 
 def pytest_runtest_setup(item):

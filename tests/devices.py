@@ -3,7 +3,7 @@
     @pytest.mark.parametrize("device", DEVICES)        # on each that every process can use
     @pytest.mark.parametrize("device", WITH_CUDA)      # and, in the runs of ``pytest -m cuda``, on cuda
 
-``pytest --device cuda tests/test_model.py`` runs either on that device alone.
+``pytest --device cuda tests/test_model.py`` runs either on that device and the reference, whatever it takes.
 """
 
 from functools import cache
@@ -17,10 +17,10 @@ DEVICES: tuple = ("reference", "cpu")
 WITH_CUDA: tuple = (*DEVICES, pytest.param("cuda", marks=pytest.mark.cuda))
 
 
-def choose(names) -> None:
-    """Run tests on these devices: before any of them is imported."""
+def choose(device: str) -> None:
+    """Repeat tests on this device and the reference; to be said before any of them is imported."""
     global DEVICES, WITH_CUDA
-    DEVICES = WITH_CUDA = tuple(names)
+    DEVICES = WITH_CUDA = ("reference", device)
 
 
 @cache

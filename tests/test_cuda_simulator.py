@@ -194,7 +194,8 @@ sys.modules["greenlet"] = None
 import nbconv.cuda.simulator
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "DeviceError: the simulator of the cuda device needs greenlet; pip install greenlet" in done.stderr
+    assert "DeviceError: the simulator of the cuda device needs numba-cuda and greenlet" in done.stderr
+    assert "pip install nbconv[cudasim]" in done.stderr
 
 
 @kernel

@@ -16,16 +16,17 @@ from contextvars import copy_context
 from itertools import product
 
 import numpy as np
-from numba.cuda import types
-from numba.cuda.np import numpy_support
-from numba.cuda.simulator.kernelapi import Dim3, FakeCUDAModule
 
 from ..errors import DeviceError
 
 try:
     from greenlet import getcurrent, greenlet
-except ImportError:
-    raise DeviceError("the simulator of the cuda device needs greenlet; pip install greenlet") from None
+    from numba.cuda import types
+    from numba.cuda.np import numpy_support
+    from numba.cuda.simulator.kernelapi import Dim3, FakeCUDAModule
+except ImportError as error:
+    needs = "the simulator of the cuda device needs numba-cuda and greenlet"
+    raise DeviceError(f"{needs} ({error}); pip install nbconv[cudasim]") from None
 
 
 class DeviceArray:
