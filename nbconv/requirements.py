@@ -13,6 +13,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -27,6 +28,9 @@ DRIVERS = {"cuda13": "580", "cuda12": "525"}
 """By extra of the package: the oldest driver that its CUDA runs on."""
 
 DOWNLOAD = "https://www.nvidia.com/drivers"
+
+NEWEST_NUMPY = (2, 4)
+"""The newest NumPy that numba-cuda works with."""
 
 PACKAGES = {
     "numba-cuda": ("numba-cuda",),
@@ -107,16 +111,20 @@ def describe() -> dict[str, str]:
     facts = {"gpu": "; ".join(f"{i}: {gpu}" for i, gpu in enumerate(gpus)) + usable if gpus else f"none: {why}"}
     if driver:
         facts["driver"] = f"for CUDA up to {_dotted(driver.version)}"
-    if machine.packages:
-        facts["cuda packages"] = ", ".join(" ".join(item) for item in machine.packages.items())
+    packages = [" ".join(item) for item in machine.packages.items() if item[0] != "numpy"]
+    if packages:
+        facts["cuda packages"] = ", ".join(packages)
     return facts
 
 
+@cache
 def look() -> Machine:
-    """Look at this machine."""
-    packages = _installed(name for names in (*PACKAGES.values(), *LIBRARIES.values()) for name in names)
-    elsewhere = (name for name, names in LIBRARIES.items() if not any(n in packages for n in names))
-    return Machine(ask_driver(), packages, frozenset(filter(_in_a_toolkit, elsewhere)))
+    """Look at this machine, once in a process: a driver does not show other GPUs later."""
+    names = (name for names in (*PACKAGES.values(), *LIBRARIES.values(), ("numpy",)) for name in names)
+    packages = _installed(names)
+    driver = ask_driver()
+    unpackaged = [name for name, names in LIBRARIES.items() if driver and not any(n in packages for n in names)]
+    return Machine(driver, packages, frozenset(filter(_in_a_toolkit, unpackaged)))
 
 
 def ask_driver(load: Callable[[str], Any] = ctypes.CDLL) -> Driver | None:
@@ -161,11 +169,13 @@ def _problems(machine: Machine, index: int) -> Iterator[str]:
     """What is wrong, the first first: what comes later may be a consequence."""
     if int(machine.environment.get("NUMBA_ENABLE_CUDASIM") or 0):
         yield from _of_simulator(machine)
+        yield from _of_numpy(machine, 'pip install "nbconv[cudasim]"')
         return
     yield from _of_driver(machine)
     assert machine.driver
     yield from _of_gpus(machine.driver.gpus, index, machine.environment.get("CUDA_VISIBLE_DEVICES"))
     yield from _of_packages(machine)
+    yield from _of_numpy(machine, machine.pip)
     yield from _of_compilers(machine)
 
 
@@ -221,6 +231,12 @@ def _of_packages(machine: Machine) -> Iterator[str]:
             f"{_dotted(machine.driver.version)}; in a new environment, {machine.pip}, or install driver "
             f"{DRIVERS['cuda13']} or newer from {DOWNLOAD}"
         )
+
+
+def _of_numpy(machine: Machine, pip: str) -> Iterator[str]:
+    numpy = machine.installed(("numpy",))
+    if numpy and numpy > NEWEST_NUMPY:
+        yield f"numba-cuda works with NumPy up to {_dotted(NEWEST_NUMPY)}, and {_dotted(numpy)} is installed; {pip}"
 
 
 def _of_compilers(machine: Machine) -> Iterator[str]:

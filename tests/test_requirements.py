@@ -12,6 +12,7 @@ from nbconv.requirements import Driver, Gpu, Machine, ask_driver, explain
 
 H100 = Gpu("NVIDIA H100", (9, 0))
 CUDA13 = {
+    "numpy": "2.4.6",
     "numba-cuda": "0.30.4",
     "cupy-cuda13x": "14.2.0",
     "cuda-core": "1.2.2",
@@ -124,6 +125,10 @@ def test_nothing_is_missing(usable, index):
             machine(packages={**without("cupy-cuda13x"), "cupy-cuda12x": "14.2.0"}),
             ["for different versions of CUDA", "cupy-cuda12x is for CUDA 12", "cuda-bindings is for CUDA 13", PIP13],
         ),
+        (
+            machine(packages={**CUDA13, "numpy": "2.5.0"}),
+            ["numba-cuda works with NumPy up to 2.4, and 2.5 is installed", PIP13],
+        ),
         (machine(packages=without("nvidia-nvvm")), ["CUDA's nvvm is missing", PIP13]),
         (
             machine(packages=without("nvidia-nvvm", "nvidia-nvjitlink"), libraries=("nvvm",)),
@@ -145,7 +150,14 @@ def test_the_gpus_there_are_are_named():
     assert why == 'there is no GPU 2: "cuda:0" is NVIDIA H100, "cuda:1" is Tesla T4'
 
 
-@pytest.mark.parametrize("packages, why", [({"numba-cuda": "0.30.4"}, None), ({}, 'pip install "nbconv[cudasim]"')])
+@pytest.mark.parametrize(
+    "packages, why",
+    [
+        ({"numba-cuda": "0.30.4", "numpy": "2.4.6"}, None),
+        ({"numpy": "2.4.6"}, 'needs numba-cuda and greenlet; pip install "nbconv[cudasim]"'),
+        ({"numba-cuda": "0.30.4", "numpy": "2.5.1"}, '2.5 is installed; pip install "nbconv[cudasim]"'),
+    ],
+)
 def test_the_simulator_needs_no_gpu(monkeypatch, packages, why):
     monkeypatch.setattr(requirements, "find_spec", lambda name: name == "greenlet")
     said = explain(machine(None, packages=packages, NUMBA_ENABLE_CUDASIM="1"))
@@ -186,7 +198,8 @@ def test_this_machine_is_looked_at(monkeypatch):
     monkeypatch.setattr(requirements, "_in_a_toolkit", lambda library: library == "nvvm")
     monkeypatch.setattr(requirements, "ask_driver", lambda: Driver((13, 0), (H100,)))
     monkeypatch.delenv("NUMBA_ENABLE_CUDASIM", raising=False)
-    looked = requirements.look()
+    looked = requirements.look.__wrapped__()
+    monkeypatch.setattr(requirements, "look", lambda: looked)
     assert looked.packages == without("nvidia-nvvm") and looked.libraries == {"nvvm"}
     assert requirements.problem() is None
     assert "there is no GPU 1" in requirements.problem(1)
@@ -202,7 +215,10 @@ def test_this_machine_is_looked_at(monkeypatch):
             machine((12, 4), packages={}),
             {"gpu": "0: NVIDIA H100 (compute capability 9.0); not usable: numba-cuda and CuPy"},
         ),
-        (machine(packages=without("cuda-core")), {"cuda packages": "numba-cuda 0.30.4, cupy-cuda13x 14.2.0, "}),
+        (
+            machine(packages=without("cuda-core")),
+            {"cuda packages": "numba-cuda 0.30.4, cupy-cuda13x 14.2.0, cuda-bindings"},
+        ),
     ],
 )
 def test_doctor(monkeypatch, found, lines):
