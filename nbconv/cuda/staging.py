@@ -179,6 +179,7 @@ class Results:
         self._driver, self._turn, self._stream = driver, driver.turn, driver.stream
         self._unused: dict[int, list[Pinned]] = defaultdict(list)
         """Blocks that nobody reads, by size. Copies come in order: one that still runs ends before the next begins."""
+        self._blocks: list[Pinned] = []  # all: none may be freed with a Fetched that gives it back in that moment
 
     def fetch(self, arrays) -> Fetched:
         """Begin to copy arrays of the GPU to the host."""
@@ -186,10 +187,16 @@ class Results:
         size = 1 << (nbytes - 1).bit_length() if nbytes > SMALLEST else SMALLEST
         unused = self._unused[size] if size <= KEPT else []
         with self._turn:
-            block = unused.pop() if unused else Pinned(self._driver, size)
+            block = unused.pop() if unused else self._new(size)
             views = self._copy(arrays, block)
             block.record()
         return Fetched(block, views, unused)
+
+    def _new(self, size: int) -> Pinned:
+        block = Pinned(self._driver, size)
+        if size <= KEPT:
+            self._blocks.append(block)
+        return block
 
     def _copy(self, arrays, block: Pinned) -> list[np.ndarray]:
         """Begin to copy arrays into a block; return where they will be."""

@@ -94,7 +94,6 @@ void standin_fail(const char *name, int status, int let_through) {
     wanted.let_through = let_through;
 }
 void standin_fault(int status) { fault_in_next_launch = status; }
-void standin_heal(void) { fault = fault_in_next_launch = wanted.name[0] = 0; }
 
 /* What one kernel would have computed: a number, which is written where one of its parameters points to. */
 
@@ -325,6 +324,18 @@ static void finish(long upto) {
         done++;
     }
 }
+void standin_heal(void) { /* what a fault kept from being done never will be: its memory may be gone */
+    TURN;
+    int lost = fault;
+    fault = fault_in_next_launch = wanted.name[0] = 0;
+    while (lost && queue.first) {
+        Work *work = queue.first;
+        queue.first = work->next;
+        free(work);
+        done++;
+    }
+    if (!queue.first) queue.end = &queue.first;
+}
 static Result ask(Stream *stream, Work work) {
     if (stream && stream->captures) return append(&stream->captures->nodes, work), stream->captures->count++, SUCCESS;
     return append(&queue, work), asked++, SUCCESS;
@@ -426,7 +437,7 @@ enum { MOST_PARAMETERS = 512, SIZED_VALUE = 4, PARAMETER = 0x17 };
 
 typedef struct Function {
     struct Function *next;
-    int count;
+    int loaded, count;
     unsigned short sizes[MOST_PARAMETERS], offsets[MOST_PARAMETERS];
     char name[];
 } Function;
@@ -484,6 +495,7 @@ Result cuKernelGetFunction(Function **function, Function *kernel) {
     TURN;
     IN_CONTEXT;
     MAY_FAIL;
+    kernel->loaded = 1;
     return *function = kernel, SUCCESS;
 }
 Result cuKernelGetLibrary(Library **library, Function *kernel) { return (void)kernel, (void)library, NOT_SUPPORTED; }
@@ -503,6 +515,7 @@ Result cuLaunchKernel(Function *function, unsigned gx, unsigned gy, unsigned gz,
     IN_CONTEXT;
     MAY_FAIL;
     if (!gx || !gy || !gz || gy > 65535 || gz > 65535 || bx * by * bz > 1024) return INVALID_VALUE;
+    if (stream && stream->captures && !function->loaded) return CAPTURE_UNSUPPORTED; /* it would be loaded now */
     say("launch %s %s %u,%u,%u %u,%u,%u %u ", function->name, how(stream), gx, gy, gz, bx, by, bz, shared);
     for (int i = 0; i < function->count; i++) {
         say(i ? "," : "");

@@ -139,6 +139,18 @@ def test_what_is_fetched_and_forgotten_costs_no_memory(gpu):
     assert not control.log("pin")
 
 
+def test_what_is_fetched_in_a_circle_of_references_is_forgotten_too(gpu):
+    loss = gpu.put(np.array([1.5]))
+    circle = [gpu.fetch([loss])]
+    circle.append(circle)
+    control.clear()
+    del circle
+    gc.collect()
+    assert not control.log("unpin")
+    assert gpu.fetch([loss]).arrays() == [1.5]
+    assert not control.log("pin")
+
+
 def test_one_object_per_gpu(gpu):
     assert control.gpu() is gpu
     other = control.gpu(1)
