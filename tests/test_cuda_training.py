@@ -1,4 +1,4 @@
-"""Nets on the cuda device, from the API down, in the simulator or on a GPU: sizes are small, for the simulator's sake."""
+"""Nets on the cuda device, from the API down, in the simulator or on a GPU; small ones, for the simulator's sake."""
 
 import re
 
@@ -25,8 +25,8 @@ def samples(count=8, shape=SHAPE):
 def net(device, **options):
     """No bias before the batch norm: its gradient is zero but for rounding, which Adam would make steps of."""
     model = nc.Sequential(
-        nc.Conv2d(4, 3, padding=1, bias=False), nc.BatchNorm(), nc.ReLU(), nc.MaxPool2d(2), nc.Dropout(0.25), nc.Flatten(),
-        nc.Linear(3), input_shape=SHAPE, device=device, seed=4, **options,
+        nc.Conv2d(4, 3, padding=1, bias=False), nc.BatchNorm(), nc.ReLU(), nc.MaxPool2d(2), nc.Dropout(0.25),
+        nc.Flatten(), nc.Linear(3), input_shape=SHAPE, device=device, seed=4, **options,
     )  # fmt: skip
     model.compile(nc.Adam(lr=0.01))
     return model
@@ -52,9 +52,7 @@ def test_ten_steps_have_the_losses_of_the_cpu(rewrite):
 def test_fit_evaluate_predict():
     x, y = samples(11)
     here, there = net("cpu"), net("cuda")
-    histories = [
-        m.fit(x, y, batch_size=4, epochs=2, verbose=0, validation_data=(x, y)).history for m in (here, there)
-    ]
+    histories = [m.fit(x, y, batch_size=4, epochs=2, verbose=0, validation_data=(x, y)).history for m in (here, there)]
     for name, values in histories[0].items():
         np.testing.assert_allclose(histories[1][name], values, rtol=1e-5)
     np.testing.assert_allclose(there.predict(x, batch_size=4), here.predict(x), rtol=1e-4, atol=1e-5)
