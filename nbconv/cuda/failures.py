@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import Protocol
 
 from cuda.bindings import driver as api
 
 from ..errors import DeviceError, KernelFault, OutOfDeviceMemory
 
-if TYPE_CHECKING:
-    from .driver import Driver
+
+class Driver(Protocol):
+    """What an error tells of a GPU."""
+
+    name: str
+    recent: deque[str]
+    """What ran last."""
+
+    def memory(self) -> tuple[int, int]:
+        """How many bytes are free, and of how many."""
+
 
 OUT_OF_MEMORY = 2
 NO_DEVICE = 100

@@ -15,8 +15,8 @@ from .driver import Driver
 from .kernel import Launch
 from .packing import Parameters
 
-THREAD_LOCAL = api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
-"""While a graph is captured, other threads may do what they like."""
+RELAXED = api.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_RELAXED
+"""While a graph is captured, other threads may do what they like, and so may what Python frees in this one."""
 
 
 class LaunchSequence:
@@ -92,7 +92,7 @@ def _instantiate(driver: Driver, launches: list[PackedLaunch]):
 
 
 def _capture(driver: Driver, launches: list[PackedLaunch]):
-    driver.call(api.cuStreamBeginCapture, driver.recorder, THREAD_LOCAL)
+    driver.call(api.cuStreamBeginCapture, driver.recorder, RELAXED)
     try:
         for launch in launches:
             launch(driver.recorder)

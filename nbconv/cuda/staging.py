@@ -61,10 +61,10 @@ class Pinned:
 
 
 def _release(driver: Driver, address: int, event) -> None:
-    with driver.turn:
-        api.cuEventSynchronize(event)
-        api.cuEventDestroy(event)
-        api.cuMemFreeHost(address)
+    driver.turn.provide()  # but take no turn: Python may come here in the middle of anything
+    api.cuEventSynchronize(event)
+    api.cuEventDestroy(event)
+    api.cuMemFreeHost(address)
 
 
 class Ring:
@@ -130,11 +130,12 @@ class Ring:
         """Turn to the next segment, once the GPU has read what was put there last time round."""
         if self._segments:
             self._segments[self._current].record()
-        self._current = (self._current + 1) % SEGMENTS
-        if self._current == len(self._segments):
+        following = (self._current + 1) % SEGMENTS
+        if following == len(self._segments):
             self._segments.append(Pinned(self._driver, SEGMENT))
         else:
-            self._segments[self._current].wait()
+            self._segments[following].wait()
+        self._current = following
 
 
 def _pieces(target) -> list[slice | int]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from cuda.bindings import driver as api
 
+from nbconv.cuda.staging import Ring
 from nbconv.errors import DataError, DeviceError, KernelFault, OutOfDeviceMemory
 from standin import control
 
@@ -276,6 +277,17 @@ def test_out_of_pinned_memory_is_named(gpu):
     control.fail("cuMemHostAlloc", 2)
     with pytest.raises(OutOfDeviceMemory):
         gpu.fetch([array])
+    np.testing.assert_array_equal(gpu.fetch([array]).arrays(), [np.ones(300_000)])
+
+
+def test_a_ring_that_found_no_memory_can_be_used_later(gpu):
+    ring, array = Ring(gpu._driver), gpu.empty((200_000,), "float32")
+    ring.write(array, 1)
+    control.fail("cuMemHostAlloc", 2)
+    with pytest.raises(OutOfDeviceMemory):
+        ring.write(array, 2)
+    ring.write(array, 3)
+    assert (gpu.get(array) == 3).all()
 
 
 def test_a_fault_of_another_call_is_one(gpu):
