@@ -45,7 +45,9 @@ class Commands(click.Group):
             context.exit(130)
 
 
-device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, reference or cuda.")
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or reference."
+)
 threads_option = click.option("--threads", type=int, help="Threads that run the kernels.")
 
 

@@ -3,6 +3,8 @@
 import importlib
 import itertools
 import json
+import os
+import subprocess
 import sys
 from functools import partial
 from pathlib import Path
@@ -525,3 +527,58 @@ def test_a_disturbed_rival_is_marked(bench):
         for theirs in (calm, disturbed)
     ]
     assert [row.noisy for row in rows] == [False, True, True, True]
+
+
+class TestOnAGpu:
+    """What differs there: calls only launch, and somebody waits for all of them."""
+
+    def test_a_sample_ends_with_waiting(self, bench, monkeypatch):
+        now, launched = [0.0], [0]
+        monkeypatch.setattr(bench.timing, "perf_counter", lambda: now[0])
+
+        def launch():
+            now[0] += 1e-6
+            launched[0] += 1
+
+        def finish():
+            now[0] += 1e-4 * launched[0]
+            launched[0] = 0
+
+        timing = bench.timing.compare({"a": launch}, seconds=0.05, finish=finish)["a"]
+        assert timing == pytest.approx((0.101, 0.101, 0.101))
+        assert launched == [0]
+
+    def test_rivals(self, bench, monkeypatch):
+        monkeypatch.setattr(bench.rivals, "find_spec", lambda name: name)
+        monkeypatch.setattr(bench.rivals, "_torch_finds_gpu", lambda: False)
+        assert bench.rivals.choose("torch,jax", "cuda:1") == (
+            (),
+            [
+                "jax is left out: it does not run on the GPU here",
+                "torch is left out: PyTorch finds no GPU; install a build of it for CUDA (pytorch.org)",
+            ],
+        )
+        monkeypatch.setattr(bench.rivals, "_torch_finds_gpu", lambda: True)
+        assert bench.rivals.choose("torch", "cuda") == (("torch",), [])
+
+    def test_a_gpu_that_is_not_there(self, bench, run, tmp_path):
+        for command in "kernels", "models":
+            assert "'cuda:99' is not available: " in run(command, "--device", "cuda:99", "--against", "torch", code=1)
+
+    def test_the_report_needs_one_too(self, tmp_path):
+        script = ROOT / "bench" / "gpu_report.sh"
+        environment = {**os.environ, "PYTHON": sys.executable, "CUDA_VISIBLE_DEVICES": "", "NUMBA_ENABLE_CUDASIM": "0"}
+        done = subprocess.run([script, tmp_path], capture_output=True, text=True, check=False, env=environment)
+        assert done.returncode == 2 and "device 'cuda' is not available: " in done.stderr
+        done = subprocess.run([script], capture_output=True, text=True, check=False)
+        assert done.returncode == 2 and done.stderr == "usage: bench/gpu_report.sh FOLDER\n"
+
+    @pytest.mark.cuda
+    def test_kernels_and_nets(self, bench):
+        entries = [entry for entry in TINY if entry["op"] in ("relu", "linear", "sgd")]
+        wanted = [(bench.cases.KINDS[entry["op"]], {k: v for k, v in entry.items() if k != "op"}) for entry in entries]
+        found = list(bench.kernels.Bench("cuda", seconds=0).rows(wanted))
+        assert len(found) == 2 + 3 + 1
+        rows = list(bench.models.Bench("cuda", batch=2, seconds=0).rows(["digits"]))
+        assert [row.direction for row in rows] == ["train_step", "inference"]
+        assert all(row.residual < 1e-5 for row in [*found, *rows])

@@ -147,7 +147,7 @@ def test_help_names_every_command():
 
 def test_errors_of_training(tmp_path):
     assert fails("train", "cifar") == "there is no data set 'cifar'; there is digits"
-    assert "is not available" in fails("train", "digits", "--device", "cuda", "--out", tmp_path / "a")
+    assert "is not available" in fails("train", "digits", "--device", "cuda:99", "--out", tmp_path / "a")
     assert fails("train", "digits", "--device", "gpu", "--out", tmp_path / "a").startswith("unknown device 'gpu'")
     assert "batch_size must be" in fails("train", "digits", "--batch-size", 0, "--out", tmp_path / "a")
     assert "epochs must be an integer of at least 1" in fails("train", "digits", "--epochs", 0, "--out", tmp_path / "a")

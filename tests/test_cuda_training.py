@@ -1,4 +1,4 @@
-"""Nets on the cuda device, from the API down, in the simulator or on a GPU: sizes are small, for the simulator's sake."""
+"""Nets on the cuda device, from the API down, in the simulator or on a GPU; small ones, for the simulator's sake."""
 
 import re
 
@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 import nbconv as nc
 from nbconv import cli
+from nbconv.compat.cs231n import fast_layers
 from nbconv.engine import registry
 from nbconv.errors import DeviceError, NonFiniteError, OptionError
 
@@ -24,8 +25,8 @@ def samples(count=8, shape=SHAPE):
 def net(device, **options):
     """No bias before the batch norm: its gradient is zero but for rounding, which Adam would make steps of."""
     model = nc.Sequential(
-        nc.Conv2d(4, 3, padding=1, bias=False), nc.BatchNorm(), nc.ReLU(), nc.MaxPool2d(2), nc.Dropout(0.25), nc.Flatten(),
-        nc.Linear(3), input_shape=SHAPE, device=device, seed=4, **options,
+        nc.Conv2d(4, 3, padding=1, bias=False), nc.BatchNorm(), nc.ReLU(), nc.MaxPool2d(2), nc.Dropout(0.25),
+        nc.Flatten(), nc.Linear(3), input_shape=SHAPE, device=device, seed=4, **options,
     )  # fmt: skip
     model.compile(nc.Adam(lr=0.01))
     return model
@@ -143,6 +144,32 @@ def test_threads_mean_nothing_there(tmp_path):
         with pytest.raises(OptionError, match="threads=2 means nothing on 'cuda', whose kernels run on the GPU"):
             make()
     assert net("cpu", threads=1).to("cuda").threads is None
+
+
+def test_functions_of_the_course_stay_on_the_host():
+    x, w = np.ones((1, 1, 4, 4)), np.ones((1, 1, 3, 3))
+    with pytest.raises(DeviceError, match="compute on NumPy arrays where they lie, which 'cuda' cannot reach"):
+        fast_layers.conv_forward_fast(x, w, np.zeros(1), {"stride": 1, "pad": 1}, device="cuda")
+
+
+def test_functions_of_arrays_on_the_host():
+    x, _ = samples(2)
+    weight = np.random.default_rng(1).standard_normal((3, 2, 3, 3)).astype(np.float32)
+    wanted, got = (nc.functional.conv2d(x, weight, padding=1, device=device) for device in ("cpu", "cuda"))
+    assert isinstance(got, np.ndarray)
+    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-5)
+    smooth = nc.filters.gaussian(1.0)
+    image = np.random.default_rng(1).random((6, 7)).astype(np.float32)
+    first, second = (nc.filters.apply(image, smooth, device=device) for device in ("cpu", "cuda"))
+    np.testing.assert_allclose(second, first, rtol=1e-5)
+
+
+def test_a_net_that_slides():
+    x, _ = samples(2)
+    model = nc.Sequential(nc.Conv2d(2, 3), nc.Flatten(), nc.Linear(3), input_shape=SHAPE, device="cuda", seed=1)
+    sliding = nc.fc_to_conv(model)
+    assert sliding.device == model.device
+    np.testing.assert_allclose(sliding.predict(x)[:, :, 0, 0], model.predict(x), rtol=1e-4, atol=1e-5)
 
 
 def test_a_gpu_that_is_not_there_is_named(monkeypatch):

@@ -298,7 +298,7 @@ def test_errors_of_the_command(tmp_path, picture):
     assert "takes no sigma; it takes size" in fails("filter", "box", picture, out, "--sigma", 2)
     assert "takes no size; it takes no options" in fails("filter", "sobel", picture, out, "--size", 3)
     assert "size must be odd" in fails("filter", "box", picture, out, "--size", 2)
-    assert "not available" in fails("filter", "box", picture, out, "--device", "cuda")
+    assert "not available" in fails("filter", "box", picture, out, "--device", "cuda:99")
     assert not out.exists() and not list(tmp_path.glob(".*"))
 
 

@@ -189,7 +189,7 @@ def test_targets_out_of_range_are_named(device):
 
 
 def test_tensors_of_other_devices():
-    x, y = samples()
+    x, _ = samples()
     model = model_on("reference")
     wanted = model.predict(x)
     np.testing.assert_array_equal(model.predict(nc.Tensor(x, "cpu")), wanted)  # through the host, where it is anyway

@@ -31,6 +31,8 @@ _WORKQUEUE = RLock()
 class Fetched:
     """Arrays on their way to the host: here they have come at once."""
 
+    __slots__ = ("_arrays",)
+
     def __init__(self, arrays):
         self._arrays = [array.copy() for array in arrays]
 

@@ -56,7 +56,7 @@ class Resident:
             call = _bound(Gather(self.channels_first), self.device, arrays, self.shape, rows.shape)
             self._calls[id(target)] = (target, rows, call)
         _, rows, call = self._calls[id(target)]
-        memory.write(rows, np.arange(index.start, index.stop) if isinstance(index, slice) else index)
+        memory.write(rows, np.arange(*index.indices(len(self))) if isinstance(index, slice) else index)
         call()
 
     def whole(self, dtype: str) -> Any:

@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-
-
-class Numbers(NamedTuple):
-    """What a step said, on the host."""
-
-    good: bool
-    """Whether its loss and its gradient's norm were finite."""
-    values: list[float]
-    """The loss, penalty included, and the metrics."""
 
 
 class Scores:
@@ -36,6 +27,8 @@ class Scores:
 class Coming:
     """Numbers on their way to the host."""
 
+    __slots__ = ("_fetched",)
+
     def __init__(self, fetched: Any):
         self._fetched = fetched
 
@@ -43,8 +36,8 @@ class Coming:
         """Whether they have come, so that nobody has to wait."""
         return self._fetched.ready()
 
-    def numbers(self) -> Numbers:
-        """Wait for them."""
-        (flat,) = self._fetched.arrays()
-        verdict, penalty, loss, *metrics = flat.tolist()
-        return Numbers(verdict == 1, [loss + penalty, *metrics])
+    def numbers(self) -> tuple[bool, list[float]]:
+        """Wait for them; return whether the step was good, and the loss, penalty included, with the metrics."""
+        verdict, penalty, *values = self._fetched.arrays()[0].tolist()
+        values[0] += penalty
+        return verdict == 1, values

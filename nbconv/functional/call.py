@@ -69,7 +69,7 @@ class Call:
         if self._bytes:
             raise DataError(f"{self._bytes[0]} is uint8, which has no gradient; pass it as floating-point numbers")
         held = self._held("dy", dy)
-        given = host_array(dy, "dy") if held is None else held
+        given = like(dy, "dy")
         out = self.arrays["out"]
         shape = from_channels_last(np.empty(out.shape, bool), self.data_format).shape
         if given.shape != shape or given.dtype != out.dtype:
@@ -80,7 +80,7 @@ class Call:
         if held is not None:
             dy = self._staged("out", held)
         else:
-            dy = memory.put(np.ascontiguousarray(channels_last(given, self.data_format)))
+            dy = memory.put(np.ascontiguousarray(channels_last(host_array(dy, "dy"), self.data_format)))
         self.forward()
         names = [name for name in gradient_names(self.op) if name in self.arrays]
         gradients = {name: memory.empty(self.arrays[name].shape, self.dtype) for name in names}

@@ -90,7 +90,7 @@ class _Scalar(Call):
     """An op whose result is one number."""
 
     def value(self) -> float:
-        return float(self.forward()[0])
+        return float(np.asarray(self.forward())[0])
 
     def gradient(self, dy) -> np.ndarray:
         """``dy`` is a real number, which may be infinite or NaN, as a Python number, NumPy's or an array of no axes."""

@@ -232,7 +232,7 @@ class Model(Net):
             values = self._train_step(plan, samples, targets, slice(0, len(targets)))
             return dict(zip(self._names(), values, strict=True))
 
-    def _train_step(self, plan: Plan, samples, targets, index, wait: bool = True) -> list[float]:
+    def _train_step(self, plan: Plan, samples, targets, index, wait: bool = True) -> Sequence[float]:
         """Launch a step and return its loss and metrics, or without ``wait`` nothing: ``_settle`` has them later."""
         update, arrays = self._compiled(), (*samples, targets)
         self._stage(plan, arrays, index)
@@ -243,7 +243,7 @@ class Model(Net):
         if not wait:
             return []
         self._settle()
-        return list(self._steps.last().values)
+        return self._steps.last().values
 
     def _settle(self, wait: bool = True) -> None:
         """Look at the steps that were launched; raise ``NonFiniteError`` for the first bad one."""
@@ -262,12 +262,12 @@ class Model(Net):
 
     def _forget(self, launched: Launched) -> None:
         """Count as if a bad step had been the last: the device has let neither it nor a later one change anything."""
-        self.step, self._compiled().count = launched.step, launched.count - 1
+        self.step, self._compiled().count = launched.step, launched.updates - 1
         self._plans.guard.reset()
 
     def _nonfinite_error(self, launched: Launched, loss: float) -> NonFiniteError:
         plan = launched.plan
-        self._stage(plan, launched.arrays, launched.index)
+        self._stage(plan, launched.arrays, launched.rows)
         plan.set_step(launched.step)
         where = plan.first_nonfinite() or "the gradient's norm, which overflows"
         mend = self._loss.nonfinite_mend() if self._loss else ""
@@ -291,7 +291,7 @@ class Model(Net):
             self._begin_training_forward(plan)
             plan.forward()
             plan.backward()
-            loss, *_ = self._plans.scores.fetch().numbers().values
+            _, (loss, *_) = self._plans.scores.fetch().numbers()
             return loss, self.parameters.gradients()
 
     def evaluate(self, x, y, batch_size: int = 256, check_finite: bool = True) -> dict[str, float]:
@@ -307,7 +307,8 @@ class Model(Net):
         mean = loop.RunningMean(self._names())
         with self._lock:
             for size, coming in ahead(self._evaluations((*samples, targets), batches)):
-                mean.add(loop.Batch(size, coming.numbers().values))
+                _, values = coming.numbers()
+                mean.add(loop.Batch(size, values))
         return mean.means()
 
     def _evaluations(self, arrays: tuple, batches: Batches) -> Iterator[tuple[int, Coming]]:

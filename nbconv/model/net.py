@@ -110,10 +110,11 @@ class Net:
 
     def _predict_there(self, samples, batches: Batches):
         """The same, of samples that lie on the device: nothing comes to the host."""
-        memory, results = self.device.memory, None
+        memory = self.device.memory
+        results: list[Any] = []
         for index in batches.epoch(0):
             outputs = self._inference("predict", samples, index).outputs
-            if results is None:
+            if not results:
                 results = [memory.empty((batches.count, *o.shape[1:]), self.dtype) for o in outputs]
             for result, output in zip(results, outputs, strict=True):
                 memory.copy(result[index], output)
@@ -193,17 +194,18 @@ class Net:
                 shape = plan.value(position).shape
                 wanted = (shape[0], *outside(shape[1:], self.data_format))
                 held = self._hold(array, "dy", self.data_format == "NCHW")
-                array = as_array(array, "dy") if held is None else held
-                if array.dtype.kind not in "fiu" or array.shape != wanted:
+                host = as_array(array, "dy") if held is None else None
+                got: Any = held if host is None else host
+                if got.dtype.kind not in "fiu" or got.shape != wanted:
                     raise ShapeError(
-                        f"dy must be numbers of the output's shape {wanted}, got {array.dtype} of shape {array.shape}"
+                        f"dy must be numbers of the output's shape {wanted}, got {got.dtype} of shape {got.shape}"
                     )
                 if position not in plan.seeds:
                     continue
-                if held is not None:
-                    held.take(plan.seeds[position], slice(0, len(held)))
+                if host is None:
+                    got.take(plan.seeds[position], slice(0, len(got)))
                 else:
-                    self.device.memory.write(plan.seeds[position], channels_last(array, self.data_format))
+                    self.device.memory.write(plan.seeds[position], channels_last(host, self.data_format))
             plan.backward()
             self._pending = None
             gradients = self.parameters.gradients()

@@ -21,10 +21,10 @@ class Launched(NamedTuple):
 
     plan: Plan
     arrays: Sequence[Any]
-    index: np.ndarray | slice
+    rows: np.ndarray | slice
     step: int
-    count: int
-    """Of updates, this one included."""
+    updates: int
+    """How many there were, this one included."""
     coming: Coming
 
 
@@ -59,11 +59,11 @@ class Steps:
         running = self._running
         while running and (wait or len(running) > LAG or running[0].coming.ready()):
             launched = running.popleft()
-            numbers = launched.coming.numbers()
-            if not numbers.good:
+            good, values = launched.coming.numbers()
+            if not good:
                 running.clear()
-                raise BadStep(launched, numbers.values[0])
-            self._ended.append(Batch(launched.plan.batch, numbers.values))
+                raise BadStep(launched, values[0])
+            self._ended.append(Batch(launched.plan.batch, values))
 
     def last(self) -> Batch:
         """Hand over the numbers of the step that ended last, and leave those before it."""

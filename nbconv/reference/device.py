@@ -12,6 +12,8 @@ ALIGNMENT = 64
 class Fetched:
     """Arrays on their way to the host: here they have come at once."""
 
+    __slots__ = ("_arrays",)
+
     def __init__(self, arrays):
         self._arrays = [array.copy() for array in arrays]
 

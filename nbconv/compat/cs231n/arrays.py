@@ -7,14 +7,25 @@ from functools import lru_cache
 import numpy as np
 
 from ...data.checks import as_array, check_labels
-from ...engine.registry import kernels, open_device
-from ...errors import DataError, ShapeError
+from ...engine.registry import Device, kernels, open_device
+from ...errors import DataError, DeviceError, ShapeError
 from ...ops.reshape import Flatten
 
 KINDS = "biuf"
 USABLE = ({np.dtype(np.float32)}, {np.dtype(np.float64)})
 FLATTEN = Flatten()
-device_named = lru_cache(open_device)
+
+
+@lru_cache
+def device_named(device: str) -> Device:
+    """Return a device whose kernels compute on NumPy arrays as they lie; raise ``DeviceError`` for a GPU."""
+    opened = open_device("cpu" if device == "auto" else device)
+    if opened.name == "cuda":
+        raise DeviceError(
+            f"the functions of the course compute on NumPy arrays where they lie, which {str(opened)!r} cannot reach; "
+            f'use device="cpu", or nbconv.functional and models, which copy them'
+        )
+    return opened
 
 
 def floats(**arrays) -> list[np.ndarray]:
