@@ -16,6 +16,7 @@ from .inspect.verify import verify
 from .io import cache
 from .model import Model, Sequential, load
 from .ops.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from .ops.augment import Normalize, RandomCrop, RandomHorizontalFlip
 from .ops.conv import Conv2d
 from .ops.conv_transpose import ConvTranspose2d
 from .ops.dropout import Dropout, Dropout2d
@@ -68,8 +69,11 @@ __all__ = [
     "MaxPool1d",
     "MaxPool2d",
     "Model",
+    "Normalize",
     "Pad2d",
     "RMSProp",
+    "RandomCrop",
+    "RandomHorizontalFlip",
     "ReLU",
     "Sequential",
     "Sigmoid",

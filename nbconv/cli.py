@@ -13,7 +13,7 @@ import numpy as np
 
 from . import __version__
 from .data.digits import digits
-from .data.images import read_images, read_labelled
+from .data.images import as_bytes, read_images, read_labelled
 from .data.layout import channels_last
 from .engine.registry import open_device, why_no_cuda
 from .errors import DataError, NbconvError, NonFiniteError, OptionError
@@ -101,9 +101,9 @@ def predict(model, files, invert, device, threads):
     """
     net = load(model, device, threads)
     for file in files:
-        x = _as_input(read_images(file, _image_shape(net), invert=invert), net)
+        images = read_images(file, _image_shape(net), invert=invert)
         with _naming(file), showing_compilation(net.device):
-            labels, probabilities = net.classify(x)
+            labels, probabilities = net.classify(_as_input(images, net))
         for i, (label, probability) in enumerate(zip(labels, probabilities, strict=True)):
             click.echo(f"{file}[{i}]  class {label}  {probability:.4f}")
 
@@ -223,5 +223,6 @@ def _image_shape(model: Model) -> tuple[int, int, int]:
 
 
 def _as_input(images: np.ndarray, model: Model) -> np.ndarray:
-    """Images (N, C, H, W) in the order of axes that the model takes."""
+    """Images (N, C, H, W) in the order of axes, and of the dtype, that the model takes."""
+    images = as_bytes(images) if model.input_dtypes == ["uint8"] else images
     return images if model.data_format == "NCHW" else channels_last(images, "NCHW")

@@ -33,7 +33,8 @@ def fc_to_conv(model: Model, input_shape: Sequence[int] | None = None) -> Model:
     GraphError
         For a model that has several inputs, or a layer that cannot slide: one that looks at the whole image otherwise
         (layer, group and instance norm), a pool with ``ceil_mode`` whose windows hang over the edge of the model's own
-        images, one that enlarges (``Upsample``, ``ConvTranspose2d`` with a stride). The message names it.
+        images, one that enlarges (``Upsample``, ``ConvTranspose2d`` with a stride), a ``RandomCrop`` that changes the
+        size. The message names it.
     ShapeError
         For images with other channels or smaller than the model's, and where branches of different total strides would
         no longer fit together.

@@ -39,7 +39,10 @@ from nbconv import (
     LogSoftmax,
     MaxPool1d,
     MaxPool2d,
+    Normalize,
     Pad2d,
+    RandomCrop,
+    RandomHorizontalFlip,
     ReLU,
     RMSProp,
     Sigmoid,
@@ -76,6 +79,7 @@ VALUES = {
     "infinite sample": lambda x, rng: np.where(np.arange(x.size).reshape(x.shape) == 0, np.inf, x),
     "bad channel": lambda x, rng: np.where(np.arange(x.size).reshape(x.shape) == x.shape[-1], np.nan, x),
     "equal rows": lambda x, rng: np.broadcast_to(x[:1], x.shape),
+    "bytes": lambda x, rng: rng.integers(0, 256, x.shape).astype(np.uint8),
 }
 """What the inputs hold: from standard normal numbers to something harder.
 
@@ -99,6 +103,17 @@ class Case(NamedTuple):
             return tuple((*self.x[:-1], channels) for channels in self.op.channels)
         return tuple(self.x[:-1] if name == "labels" else self.x for name in self.op.inputs)
 
+    @property
+    def differentiable(self) -> bool:
+        """Whether backward has something to compute: bytes have no gradient."""
+        return self.op.differentiable and self.values != "bytes"
+
+    def out_dtype(self, dtype: str) -> str:
+        """The dtype of the output where floating-point numbers have this one."""
+        read = ("uint8" if self.values == "bytes" else "float" for _ in self.shapes)
+        made = self.op.result_dtype(*read)
+        return dtype if made == "float" else made
+
     def operands(self, dtype: str) -> dict[str, np.ndarray]:
         """Inputs, parameters and state; the optimisers' state, which forward moves, starts as zeros."""
         op, rng = self.op, np.random.default_rng(self.seed)
@@ -109,7 +124,7 @@ class Case(NamedTuple):
         arrays |= {name: rng.uniform(0.5, 1.5, shape) for name, shape in op.state_shapes(*self.shapes).items()}
         if isinstance(op, Optimizer):
             arrays |= {name: np.zeros(self.x) for name in op.saved_shapes(*self.shapes)}
-        return {name: a if name == "labels" else a.astype(dtype) for name, a in arrays.items()}
+        return {name: a if name == "labels" or a.dtype == np.uint8 else a.astype(dtype) for name, a in arrays.items()}
 
     def at_step(self, step: int, dtype: str) -> dict[str, np.ndarray]:
         """What differs from step to step, counted from 1: seed and step, learning rate and gradient."""
@@ -124,7 +139,7 @@ class Case(NamedTuple):
     def dy(self, dtype: str) -> np.ndarray:
         """The gradient that comes back to this op."""
         dy = self._normal(np.random.default_rng(1), self.op.out_shape(*self.shapes))
-        return dy.astype(self.op.out_dtype or dtype)
+        return dy.astype(self.out_dtype(dtype))
 
     def _normal(self, rng, shape) -> np.ndarray:
         x = rng.standard_normal(shape)
@@ -568,6 +583,39 @@ ELEMENTWISE = [
     Case(Dropout2d(0.5, training=False), (2, 3, 4, 5), "special"),
     Case(Dropout2d(0.5), (3, 37, 41, 24), seed=2**62 + 12345),
 ]
+AUGMENT = [
+    Case(Normalize(), (2, 5, 3, 7)),
+    Case(Normalize(0.4, 0.25), (1, 1, 1, 1), "bytes"),
+    Case(Normalize((0.49, 0.48, 0.45), (0.25, 0.24, 0.26)), (3, 7, 5, 3), "bytes"),
+    Case(Normalize((0.49, 0.48, 0.45), 0.25, scale=1.0), (3, 7, 5, 3), "special"),
+    Case(Normalize(0.5, tuple(range(1, 18)), scale=2.0), (1, 3, 5, 17)),
+    Case(Normalize(0.1, 3.0, scale=0.5), (7, 1500)),  # a pixel is longer than a line
+    Case(Normalize(0.1, 0.3), (2, 9, 4), "bytes"),
+    Case(Normalize(0.5, (0.2, 0.3, 0.4)), (4, 63, 61, 3), "bytes"),
+    Case(RandomHorizontalFlip(), (5, 3, 4, 3), "bytes"),
+    Case(RandomHorizontalFlip(), (1, 1, 1, 1)),
+    Case(RandomHorizontalFlip(), (3, 2, 5, 17), "special"),
+    Case(RandomHorizontalFlip(), (7, 5, 6, 1), "bytes", steps=3),
+    Case(RandomHorizontalFlip(), (4, 63, 61, 8)),
+    Case(RandomHorizontalFlip(0.0), (2, 3, 4, 3), "special"),
+    Case(RandomHorizontalFlip(1.0), (2, 3, 5, 2)),
+    Case(RandomHorizontalFlip(1.0, training=False), (2, 3, 5, 2), "bytes"),
+    Case(RandomHorizontalFlip(), (9, 2, 3, 2), "bytes", seed=2**62 + 12345),
+    Case(RandomCrop(padding=2), (5, 3, 4, 3), "bytes"),
+    Case(RandomCrop(padding=2), (1, 1, 1, 1)),
+    Case(RandomCrop(padding=2), (3, 4, 5, 17), "special", steps=2),
+    Case(RandomCrop(padding=2), (7, 5, 6, 1), "bytes", steps=3),
+    Case(RandomCrop(padding=2), (40, 31, 33, 3), "bytes"),
+    Case(RandomCrop(padding=2), (4, 63, 61, 8)),
+    Case(RandomCrop(), (2, 3, 4, 3), "special"),
+    Case(RandomCrop((3, 4), padding=(0, 5)), (6, 5, 2, 3)),  # a window may see border alone
+    Case(RandomCrop(3), (6, 7, 5, 2), "bytes"),
+    Case(RandomCrop(3), (2, 4, 3, 5)),
+    Case(RandomCrop((4, 2), training=False), (2, 7, 5, 2), "bytes"),
+    Case(RandomCrop((4, 2), training=False), (3, 7, 4, 2)),
+    Case(RandomCrop(6, padding=2, training=False), (2, 5, 3, 3)),  # larger than the image
+    Case(RandomCrop(padding=3), (9, 2, 3, 2), seed=2**62 + 12345),
+]
 SOFTMAX = [
     Case(op(), x, *values)
     for op in (Softmax, LogSoftmax)
@@ -703,6 +751,7 @@ CASES = [
     *BATCH_NORM,
     *GROUP_NORM,
     *ELEMENTWISE,
+    *AUGMENT,
     *SOFTMAX,
     *LOSS,
     *OPTIMIZER,
@@ -738,6 +787,9 @@ TOLERANCE = {
     Flatten: EXACT,
     Dropout: {"float32": 2e-7, "float64": 5e-16},  # the scale is rounded, and the product
     Dropout2d: {"float32": 2e-7, "float64": 5e-16},
+    Normalize: {"float32": 3e-7, "float64": 5e-16},  # scale, mean and std are rounded, too
+    RandomHorizontalFlip: EXACT,
+    RandomCrop: EXACT,
     CrossEntropy: {"float32": 1e-6, "float64": 2e-15},
     Hinge: {"float32": 1e-7, "float64": 5e-16},
     MSE: {"float32": 2e-7, "float64": 1e-15},

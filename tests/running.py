@@ -37,7 +37,7 @@ class Bound:
         self.rounded_to = rounded_to or dtype
         op, shapes = case.op, case.shapes
         saved = {} if isinstance(op, Optimizer) else self._allocate(op.saved_shapes(*shapes))
-        self.results = {"out": self.memory.empty(op.out_shape(*shapes), op.out_dtype or dtype), **saved}
+        self.results = {"out": self.memory.empty(op.out_shape(*shapes), case.out_dtype(dtype)), **saved}
         self.operands = {name: self.memory.put(value) for name, value in self._given(case.steps).items()}
         self.updated = {name: self.operands[name] for name in self._updated_names()}
         self.scratch = [self._allocate(buffers) for buffers in scratch_shapes(op, self.device, dtype, *shapes)]

@@ -48,6 +48,9 @@ CALLS = {
     "dropout": ((X, 0.4), {"seed": 3, "step": 2}, 1),
     "dropout2d": ((X, 0.4), {"seed": 3, "step": 2}, 1),
     "global_max_pool2d": ((X,), {}, 1),
+    "normalize": ((X, 0.3), {"std": tuple(0.5 + c for c in range(X.shape[1])), "scale": 2.0}, 1),
+    "random_horizontal_flip": ((X, 0.4), {"seed": 3, "step": 2}, 1),
+    "random_crop": ((X, (3, 4), (1, 2)), {"seed": 3, "step": 2}, 1),
 }
 """By function: positional arguments, options, and how many of the first arguments have a gradient."""
 

@@ -33,7 +33,7 @@ for case in cases:
     for dtype in DTYPES if every_case else DTYPES[:1]:
         try:
             check_forward(case, "cpu", dtype)
-            if case.op.differentiable:
+            if case.differentiable:
                 check_backward(case, "cpu", dtype)
         except AssertionError as error:
             raise AssertionError(f"{{case}} in {{dtype}}") from error

@@ -15,7 +15,7 @@ from nbconv.engine.registry import DEVICES
 THREADS = (1, 2)
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
-differentiable = pytest.mark.parametrize("case", [c for c in CASES if c.op.differentiable], ids=str)
+differentiable = pytest.mark.parametrize("case", [c for c in CASES if c.differentiable], ids=str)
 every_device = pytest.mark.parametrize("device", DEVICES)
 both_dtypes = pytest.mark.parametrize("dtype", DTYPES)
 
@@ -53,7 +53,7 @@ def test_same_bits_again_and_for_any_number_of_threads(case, device, dtype):
     bound = Bound(case, device, dtype)
     results = [bits(bound.forward(threads, calls)) for threads in THREADS for calls in (1, 2)]
     assert all(result == results[0] for result in results)
-    if case.op.differentiable:
+    if case.differentiable:
         gradients = [bits(bound.backward(None, threads, calls)) for threads in THREADS for calls in (1, 2)]
         assert all(result == gradients[0] for result in gradients)
 

@@ -21,6 +21,8 @@ from nbconv import (
     Linear,
     MaxPool2d,
     Model,
+    RandomCrop,
+    RandomHorizontalFlip,
     ReLU,
     Sequential,
 )
@@ -33,8 +35,11 @@ from nbconv.zoo.vgg import VGG16_FILTERS, vgg_layers
 
 
 def on_images(case):
-    """Whether a case is a layer from images to images; statistics of a batch couple everything, and do not count."""
-    learns = isinstance(case.op, BatchNorm) and case.op.training
+    """Whether a case is a layer from images to images.
+
+    Statistics of a batch couple everything, and do not count, nor do places that are random in training.
+    """
+    learns = isinstance(case.op, (BatchNorm, RandomCrop, RandomHorizontalFlip)) and case.op.training
     is_image = len(case.x) > 2 and isinstance(case.op, Layer) and len(case.op.out_shape(*case.shapes)) == len(case.x)
     return is_image and not learns and case.values in ("normal", "ties") and np.prod(case.x) < 5000
 

@@ -40,7 +40,7 @@ def test_batch_norm_relu_and_linear_relu():
 def test_batch_norm_relu_pool_is_one_node_in_training():
     graph = graph_of(Conv2d(4, 3), BatchNorm(), ReLU(), MaxPool2d(2), Flatten(), Linear(2))
     training, inference = for_training(graph), for_inference(graph)
-    assert ops(training)[:2] == [Conv2d(4, 3), BatchNorm(activation="relu", pool=MaxPool2d(2))]
+    assert ops(training)[:2] == [Conv2d(4, 3, measures=True), BatchNorm(activation="relu", pool=MaxPool2d(2))]
     assert [training.nodes[i].layer_index for i in training.steps] == [0, 1, 4, 5]
     assert [training.nodes[i].name for i in training.steps] == ["0", "1", "4", "5"]
     assert ops(inference)[0] == Conv2d(4, 3, activation="relu", pool=MaxPool2d(2))
@@ -59,11 +59,19 @@ def test_batch_norm_is_not_fused_to_a_dilated_pool():
         BatchNorm(pool=dilated)
 
 
+def test_a_convolution_measures_for_the_batch_norm_that_reads_it_in_training_alone():
+    graph = graph_of(Conv2d(4, 3), ReLU(), BatchNorm(), Conv2d(4, 3), BatchNorm(), Flatten(), Linear(2), BatchNorm())
+    fused = Conv2d(4, 3, activation="relu")
+    assert ops(for_training(graph))[:4] == [fused, BatchNorm(), Conv2d(4, 3, measures=True), BatchNorm()]
+    assert not any(getattr(op, "measures", False) for op in ops(for_inference(graph)))
+    assert not any(getattr(op, "measures", False) for op in ops(for_training(graph, rewrite=False)))
+
+
 def test_sum_and_relu_are_one_node_with_both_inputs():
     x = Input((3, 8, 8))
     y = BatchNorm()(Conv2d(3, 3, padding=1)(x))
     graph = for_training(trace([x], [ReLU()(Add()(y, x))]))
-    assert ops(graph) == [Conv2d(3, 3, padding=1), BatchNorm(), Add(activation="relu")]
+    assert ops(graph) == [Conv2d(3, 3, padding=1, measures=True), BatchNorm(), Add(activation="relu")]
     assert graph.nodes[-1].inputs == (2, 0)
 
 

@@ -1,6 +1,7 @@
 """The CPU device: kernels in Numba, for as many threads and as wide vectors as there are."""
 
 from ..ops.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from ..ops.augment import Normalize, RandomCrop, RandomHorizontalFlip
 from ..ops.conv import Conv2d
 from ..ops.conv_transpose import ConvTranspose2d
 from ..ops.dropout import Dropout, Dropout2d
@@ -17,6 +18,7 @@ from ..ops.resize import Pad2d, Upsample
 from ..ops.sequence import AvgPool1d, Conv1d, GlobalAvgPool1d, MaxPool1d
 from . import (
     activation,
+    augment,
     conv,
     conv_transpose,
     device,
@@ -64,6 +66,9 @@ KERNELS = {
     Flatten: (reshape.flatten, reshape.flatten_backward),
     Dropout: (dropout.dropout, dropout.dropout_backward),
     Dropout2d: (dropout.dropout2d, dropout.dropout2d_backward),
+    Normalize: (augment.normalize, augment.normalize_backward),
+    RandomHorizontalFlip: (augment.random_horizontal_flip, augment.random_horizontal_flip_backward),
+    RandomCrop: (augment.random_crop, augment.random_crop_backward),
     Add: (merge.add, merge.add_backward),
     Concat: (merge.concat, merge.concat_backward),
     CrossEntropy: (loss.cross_entropy, loss.cross_entropy_backward),

@@ -69,6 +69,15 @@ def fold_line(line, channels):
             line[c] += line[uint64(start) + c]
 
 
+@helper
+def repeat_pixel(maps, channels):
+    """Repeat what the first pixel of a line has for the others."""
+    for line in maps:
+        for start in range(channels, line.size, channels):
+            for c in range(uint64(channels)):
+                line[uint64(start) + c] = line[c]
+
+
 @intrinsic
 def add_rows(typingctx, x, start, step, rows, columns, at, totals):
     """Add ``rows`` rows that lie ``step`` apart to ``totals``, from ``at``, for ``columns`` columns.

@@ -18,22 +18,20 @@ from .channel_lines import (
     block_columns,
     line_width,
     map_stretches,
+    repeat_pixel,
 )
 from .chunks import build, flat
 from .compile import helper, kernel, sequential
+from .moments import choose_pivots, sum_moments, sum_piece
 from .norm import (
-    choose_pivots,
     input_gradient,
     map_pieces,
     or_constant,
     piece_size,
-    repeat_pixel,
     spread_piece,
     sum_buffer,
     sum_gradient_piece,
     sum_gradients,
-    sum_moments,
-    sum_piece,
     total_of_pieces,
 )
 from .row_norm import bind_parameter_gradients

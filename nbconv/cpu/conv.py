@@ -29,6 +29,7 @@ from .depthwise import Depthwise
 from .flip import bind_flip, flipped_weight, in_order
 from .geometry import Channels
 from .im2col import Folded, Unrolled, UnrolledGradient
+from .moments import moments_buffer
 from .packing import bind_prepare, bind_turn
 from .planar import Planar
 from .planar_gradient import PlanarGradient
@@ -60,7 +61,11 @@ def _bind_pack(op, weight, bias, scratch):
 
 
 def forward_scratch(op, dtype, x_shape):
-    return forward_convolution(op, dtype, x_shape).scratch
+    description = forward_convolution(op, dtype, x_shape)
+    if not op.measures or not isinstance(description, (Convolution, Winograd)):
+        return description.scratch
+    strips = int(description.geometry[0]["strips"])
+    return {**description.scratch, "moments": moments_buffer(strips, op.out_channels, dtype)}
 
 
 def conv2d(op, x, weight, bias, *, out, argmax, scratch):

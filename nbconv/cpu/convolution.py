@@ -19,6 +19,7 @@ from .compile import helper, kernel, serial
 from .fused_pool import grid_rows, pool_strip, rows_to_pool
 from .geometry import Axis, Channels
 from .microkernel import ROWS, channel_tile, narrow_tile, wide_tile
+from .moments import UNMEASURED, measure_strip
 from .records import PHASE, POOL, geometry_record, one
 from .strips import UNITS, Cut, choose_strips, copy_strip, strip_bounds, strip_origin, worker_count
 
@@ -147,7 +148,7 @@ def bind(c: Convolution, source, packed, out, argmax, scratch):
     call = serial(convolve) if c.work < SERIAL_BELOW else convolve
     argmax = np.empty(0, np.uint8) if argmax is None else argmax
     operands = c.geometry, c.phases, c.pool, c.offsets, source.reshape(-1), packed, out.reshape(-1), argmax.reshape(-1)
-    buffers = scratch["inputs"], scratch["results"], scratch["rows"]
+    buffers = scratch["inputs"], scratch["results"], scratch["rows"], scratch.get("moments", UNMEASURED)
 
     def run():
         call(*operands, *buffers)
@@ -156,7 +157,7 @@ def bind(c: Convolution, source, packed, out, argmax, scratch):
 
 
 @kernel
-def convolve(geometry, phases, pool, offsets, source, packed, out, argmax, inputs, results, rows):
+def convolve(geometry, phases, pool, offsets, source, packed, out, argmax, inputs, results, rows, moments):
     """Compute all units; each worker has its own of ``inputs`` and ``results`` (strips) and ``rows`` (addresses)."""
     workers = len(rows)
     for worker in prange(workers):
@@ -175,9 +176,11 @@ def convolve(geometry, phases, pool, offsets, source, packed, out, argmax, input
             for phase in phases:
                 count = place_windows(g, p, phase, images, grid, blocks, rows[worker])
                 compute_tiles(g, phase, blocks, offsets, here, packed, there, rows[worker], count)
+            channels = first_channel(g, blocks[0]), first_channel(g, blocks[1])
             if p.fused:
-                channels = first_channel(g, blocks[0]), first_channel(g, blocks[1])
                 pool_strip(p, results[worker], images, grid, result_rows, channels, out, argmax, g.lanes)
+            if moments.size:
+                measure_strip(g, images, result_rows, channels, out, moments[strip])
 
 
 @helper

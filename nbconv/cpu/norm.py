@@ -1,9 +1,8 @@
 """Batch normalisation on the CPU. Arrays are flat, and taken as lines of some pixels each (``channel_lines.py``).
 
-Forward, one pass sums the distances of all values from a pivot, and their squares, in float64; ``_settle`` turns such
-sums into statistics and into a map per channel; a second pass applies that map, rectifies, and pools if a pool is
-fused. The pivot is the mean of some of the channel's values: distances from a number near the mean cancel nothing that
-matters (Chan, Golub & LeVeque, 1983).
+Forward, one pass sums the distances of all values from a pivot, and their squares (``moments.py``), unless the
+convolution before has done so; ``_settle`` turns such sums into statistics and into a map per channel; a second pass
+applies that map, rectifies, and pools if a pool is fused.
 
 What is applied per element is an affine map of x - centre, where the centre is the mean rounded to the plan's dtype.
 The difference is exact where it matters, around the mean; what rounding took from the mean is in the shift.
@@ -16,24 +15,24 @@ from __future__ import annotations
 from math import prod
 
 import numpy as np
-from numba import prange, uint64
+from numba import prange
 
 from ..ops.base import Buffer
 from .channel_lines import (
-    STRETCH,
-    add_moments,
     add_products,
     block_columns,
     fold_line,
     gradient_rows,
     line_width,
     map_stretches,
+    repeat_pixel,
     stretch,
     stretch_count,
 )
 from .chunks import build, flat
 from .compile import helper, kernel, sequential
 from .fused_pool import pool_record, taps_inside, whole_windows
+from .moments import is_finite, join_strips, sum_moments
 from .pool_tiles import find_normalized_winner
 from .unpool import bind_return
 from .vector import lanes
@@ -43,43 +42,6 @@ PIECES = 64
 
 LEAST = 4096
 """The fewest numbers of a piece that are worth it."""
-
-
-@kernel
-def sum_moments(x, piece, block, channels, pivots, sums):
-    """Sums over each piece, by channel: of the distances from the channel's pivot, and of their squares."""
-    first = min(x.size, max(1, STRETCH // pivots.size) * pivots.size)
-    choose_pivots(x, 0, first, block, channels, pivots, sums[0, 0], sums[0, 1])
-    for p in prange(len(sums)):
-        start = p * piece
-        sum_piece(x, start, min(piece, x.size - start), block, channels, pivots, sums[p, 0], sums[p, 1])
-
-
-@helper
-def choose_pivots(x, start, size, block, channels, pivots, totals, squares):
-    """Take the mean of ``size`` numbers from ``start`` for the pivots, by channel, or zero where it is not finite."""
-    for c in range(pivots.size):
-        pivots[c] = 0
-    sum_piece(x, start, size, block, channels, pivots, totals, squares)
-    for c in range(channels):
-        mean = totals[c] * channels / size
-        pivots[c] = mean if is_finite(mean) else 0
-    repeat_pixel((pivots,), channels)
-
-
-@helper
-def sum_piece(x, start, size, block, channels, pivots, totals, squares):
-    """The sums over ``size`` numbers from ``start``, where a pixel begins."""
-    width = pivots.size
-    for c in range(width):
-        totals[c], squares[c] = 0, 0
-    for i in range(stretch_count(size, width)):
-        first, rows, end = stretch(i, size, width)
-        for at in range(0, end, block):
-            columns = min(block, end - at)
-            add_moments(x, start + first + at, width, rows, columns, pivots, at, totals, squares)
-    fold_line(totals, channels)
-    fold_line(squares, channels)
 
 
 @kernel
@@ -155,12 +117,6 @@ def spread_piece(dy, x, out, relu, follows_x, start, size, block, maps, dx):
             gradient_rows(dy, x, out, relu, follows_x, place, width, rows, columns, maps, at, dx)
 
 
-@helper
-def is_finite(value):
-    """Not ``np.isfinite``, which subtracts the value from itself: where sums may be regrouped, that is always zero."""
-    return abs(value) < np.inf
-
-
 @sequential
 def _settle(sums, pivots, n, momentum, running_mean, running_var, mean, variance):
     """Mean and (biased) variance of each channel from the sums over pieces; the running values move towards them."""
@@ -217,30 +173,39 @@ def _forward_map(mean, variance, eps, weight, bias, inv_std, maps):
 
 @sequential
 def _backward_map(sums, mean, inv_std, weight, n, totals, maps, dweight, dbias):
-    """dx = dy * scale + (x - centre) * slope + shift: the batch's mean and variance depend on x too."""
+    """dx = dy * scale + (x - centre) * slope + shift: the batch's mean and variance depend on x too.
+
+    Returns whether all factors are finite. One that is not would make infinities of both signs of the three terms: it
+    is left out, and ``_scale_by_infinities`` multiplies their sum by it.
+    """
     centre, scale, slope, shift = maps
     total, product = totals
     total_of_pieces(sums, total, product)
+    finite = True
     for c in range(mean.size):
         rest = total[c] * (mean[c] - centre[c])
         product[c] -= rest if is_finite(rest) else 0
         dweight[c], dbias[c] = product[c] * inv_std[c], total[c]
         factor = inv_std[c] * weight[c]
+        if not is_finite(factor):
+            factor, finite = 1.0, False
         along = inv_std[c] * inv_std[c] * product[c] / n
         scale[c] = factor
         slope[c] = -along * factor
         rest = (mean[c] - centre[c]) * along
         shift[c] = ((rest if is_finite(rest) else 0) - total[c] / n) * factor
     repeat_pixel((scale, slope, shift), mean.size)
+    return finite
 
 
-@helper
-def repeat_pixel(maps, channels):
-    """Repeat what the first pixel of a line has for the others."""
-    for line in maps:
-        for start in range(channels, line.size, channels):
-            for c in range(uint64(channels)):
-                line[uint64(start) + c] = line[c]
+@sequential
+def _scale_by_infinities(inv_std, weight, dx):
+    """Multiply by the factors that ``_backward_map`` has left out."""
+    for c in range(weight.size):
+        factor = inv_std[c] * weight[c]
+        if not is_finite(factor):
+            for i in range(c, dx.size, weight.size):
+                dx[i] *= factor
 
 
 def batch_norm(op, x, weight, bias, running_mean, running_var, *, out, mean, inv_std, argmax, winners, scratch):
@@ -278,15 +243,25 @@ def _bind_measure(op, x, running_mean, running_var, mean, scratch):
     variance = scratch["variance"]
     if not op.training:
         return lambda: _recall(running_mean, running_var, mean, variance)
-    call, n, momentum = build(sum_moments, 2 * x.size), x.size // x.shape[-1], float(op.momentum)
-    sums, pivots, block = scratch["sums"], scratch["pivots"], block_columns(x.dtype)
-    channels, piece, x = x.shape[-1], piece_size(x.size, pivots.size), flat(x)
+    n, momentum, pivots = x.size // x.shape[-1], float(op.momentum), scratch["pivots"]
+    sums, sum_up = _bind_sums(x, pivots, scratch)
 
     def measure():
-        call(x, piece, block, channels, pivots, sums)
+        sum_up()
         _settle(sums, pivots, n, momentum, running_mean, running_var, mean, variance)
 
     return measure
+
+
+def _bind_sums(x, pivots, scratch):
+    """Return the sums over pieces and the call that computes them, or takes what a convolution has left of them."""
+    sums, channels = scratch["sums"], x.shape[-1]
+    if "moments" in scratch:
+        moments, joined = scratch["moments"], sums[:1]
+        return joined, lambda: join_strips(moments, channels, pivots, joined)
+    call, block = build(sum_moments, 2 * x.size), block_columns(x.dtype)
+    piece, x = piece_size(x.size, pivots.size), flat(x)
+    return sums, lambda: call(x, piece, block, channels, pivots, sums)
 
 
 def batch_norm_backward(op, dy, x, weight, out, mean, inv_std, argmax, winners, *, dx, dweight, dbias, scratch):
@@ -304,15 +279,17 @@ def batch_norm_backward(op, dy, x, weight, out, mean, inv_std, argmax, winners, 
 
     def sum_up():
         add_up(*operands)
-        _backward_map(sums, mean, inv_std, weight, n, totals, maps, dweight, dbias)
+        return _backward_map(sums, mean, inv_std, weight, n, totals, maps, dweight, dbias)
 
     if dx is None:
         return sum_up
-    spread = _bind_input_gradient(op, dy, x, gate, argmax, maps, dx)
+    spread, dx = _bind_input_gradient(op, dy, x, gate, argmax, maps, dx), flat(dx)
 
     def run():
-        sum_up()
+        finite = sum_up()
         spread()
+        if not finite:
+            _scale_by_infinities(inv_std, weight, dx)
 
     return run
 

@@ -14,7 +14,7 @@ from numba import prange, uint64
 from ..ops.base import Buffer
 from .chunks import GRAIN, build, chunk_count, chunk_range, flat
 from .compile import helper, kernel
-from .norm import is_finite
+from .moments import is_finite
 
 SAMPLED = 128
 """Numbers at the beginning of a row whose mean is the pivot of its sums."""

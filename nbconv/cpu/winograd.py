@@ -25,6 +25,7 @@ from .fused_pool import grid_rows, pool_strip, rows_to_pool
 from .geometry import Axis, Channels
 from .memory import odd_lines
 from .microkernel import CHAIN, ROWS
+from .moments import UNMEASURED, measure_strip
 from .packing import weight_steps
 from .point_tiles import NARROW_SIZES, WIDE_SIZES, clear_tails, filled, point_step, product_tile, values_size
 from .records import POOL, TILES, geometry_record, one
@@ -158,18 +159,20 @@ def bind(w: Winograd, source, weight, transformed, bias, out, argmax, scratch, *
     operands = w.geometry, w.tiles, w.pool, source.reshape(-1), *filters
     results = out.reshape(-1), argmax.reshape(-1)
     working = tuple(scratch[name] for name in ("inputs", "data", "products", "results"))
+    moments = scratch.get("moments", UNMEASURED)
 
     def run():
-        call(*operands, *results, *working)
+        call(*operands, *results, *working, moments)
 
     return run
 
 
 @kernel
 def convolve_tiles(
-    geometry, tiles, pool, source, transformed, bias, taps, steps, weight, out, argmax, inputs, data, products, results
+    geometry, tiles, pool, source, transformed, bias, taps, steps, weight, out, argmax,
+    inputs, data, products, results, moments,
 ):  # fmt: skip
-    """Compute all units; each worker has its own of the last four arrays."""
+    """Compute all units; each worker has its own of ``inputs``, ``data``, ``products`` and ``results``."""
     workers = len(inputs)
     for worker in prange(workers):
         g, w, p = geometry[0], tiles[0], pool[0]
@@ -195,6 +198,8 @@ def convolve_tiles(
                 write_results(g, w, block, size, places, products[worker], filters, inputs[worker], there)
             if p.fused:
                 pool_strip(p, results[worker], images, grid, result_rows, channels, out, argmax, g.lanes)
+            if moments.size:
+                measure_strip(g, images, result_rows, channels, out, moments[strip])
 
 
 @helper

@@ -44,6 +44,17 @@ def check_samples(
     return x
 
 
+def check_bytes(x: np.ndarray, name: str) -> np.ndarray:
+    """Return ``x``, or raise ``DataError`` if it is not of uint8: what a net takes as bytes is never converted."""
+    if x.dtype == np.uint8:
+        return x
+    unit = f", with (255 * {name}).round().astype(np.uint8) if they are from 0 to 1" if x.dtype.kind == "f" else ""
+    raise DataError(
+        f"{name} must be bytes (uint8), as the net's input is declared, got dtype {x.dtype}; convert numbers from 0 to "
+        f'255 with {name}.astype(np.uint8){unit}, or build the net on an input of dtype="float"'
+    )
+
+
 def check_all_finite(x: np.ndarray, name: str, mend: str) -> None:
     """Raise ``DataError`` for NaN or infinity, with the first place and this mend."""
     bad, first = 0, None

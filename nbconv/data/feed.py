@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import DataError, NbconvError, ShapeError
 from ..ops.base import Shape
 from ..ops.loss import Loss
-from .checks import as_array, check_labels, check_samples, check_targets
+from .checks import as_array, check_bytes, check_labels, check_samples, check_targets
 from .layout import inside, outside
 
 Samples = tuple[np.ndarray, ...]
@@ -22,12 +22,21 @@ class Feed:
 
     ``Feed(["input"], [(1, 8, 8)], (10,), "float32", "NCHW").samples(x)`` takes x (N, 1, 8, 8) and returns
     ((N, 8, 8, 1),). ``shapes`` are one sample's, in the caller's ``data_format``; ``output`` is one sample's of the
-    net, channels last.
+    net, channels last. ``dtypes`` are those of the inputs, "uint8" or "float" for the net's, which is ``dtype``.
     """
 
-    def __init__(self, names: Sequence[str], shapes: Sequence[Shape], output: Shape, dtype: str, data_format: str):
+    def __init__(
+        self,
+        names: Sequence[str],
+        shapes: Sequence[Shape],
+        output: Shape,
+        dtype: str,
+        data_format: str,
+        dtypes: Sequence[str] | None = None,
+    ):
         self.names, self.shapes, self.output = tuple(names), tuple(shapes), output
         self.dtype, self.data_format = dtype, data_format
+        self.dtypes = tuple(dtypes or ["float"] * len(self.names))
         self._loss: Loss | None = None
 
     def compare_with(self, loss: Loss) -> None:
@@ -39,8 +48,8 @@ class Feed:
         given = several(x, len(self.names), "x")
         labels = ["x"] if len(given) == 1 else [f"x ({name})" for name in self.names]
         ready = tuple(
-            self._converted(array, shape, label, check_finite)
-            for array, shape, label in zip(given, self.shapes, labels, strict=True)
+            self._converted(array, shape, dtype, label, check_finite)
+            for array, shape, dtype, label in zip(given, self.shapes, self.dtypes, labels, strict=True)
         )
         if len({len(array) for array in ready}) > 1:
             raise ShapeError(f"the inputs have different numbers of samples: {[len(array) for array in ready]}")
@@ -80,8 +89,10 @@ class Feed:
         flat = check_labels(labels.reshape(-1) if pixels else labels, classes, int(np.prod(wanted)))
         return flat.reshape(wanted)
 
-    def _converted(self, array: Any, shape: Shape, name: str, check_finite: bool) -> np.ndarray:
+    def _converted(self, array: Any, shape: Shape, dtype: str, name: str, check_finite: bool) -> np.ndarray:
         checked = check_samples(array, shape, name=name, data_format=self.data_format, check_finite=check_finite)
+        if dtype == "uint8":
+            return inside(check_bytes(checked, name), dtype, self.data_format)
         return self._inside(checked, name, check_finite)
 
     def _inside(self, checked: np.ndarray, name: str, check_finite: bool) -> np.ndarray:

@@ -51,6 +51,19 @@ def read_images(path: str | PathLike, shape: Shape, *, invert: bool = False) -> 
     return 1 - x if invert else x
 
 
+def as_bytes(x: np.ndarray) -> np.ndarray:
+    """Return numbers from 0 to 1 as bytes: what ``read_images`` made of pixels, as the pixels.
+
+    Raises ``DataError`` for other numbers.
+    """
+    if not ((x >= 0) & (x <= 1)).all():
+        raise DataError(
+            f"the model takes bytes, which are made of numbers from 0 to 1, but these are from {x.min()} to {x.max()}; "
+            f"save integers from 0 to 255"
+        )
+    return np.rint(BRIGHTEST * x).astype(np.uint8)
+
+
 def read_labelled(path: str | PathLike, shape: Shape) -> tuple[np.ndarray, np.ndarray]:
     """Return the images and labels of an ``.npz`` file with arrays ``x`` (or ``images``) and ``y`` (or ``labels``).
 

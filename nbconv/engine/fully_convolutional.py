@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from ..errors import GraphError, ShapeError
 from ..ops.activation import LeakyReLU, ReLU, Sigmoid, Tanh
+from ..ops.augment import RandomCrop
 from ..ops.base import Op, Shape
 from ..ops.conv import Conv2d
 from ..ops.dropout import Dropout
@@ -54,8 +55,12 @@ def fully_convolutional(graph: Graph, image: Shape) -> Graph:
             value = read[0]
             values.append(value if value.patch else Value(value.position, _size(inputs[0])))
             continue
-        op, patch = (Source(image), None) if not inputs else _converted(graph, position, read, inputs)
-        index = None if not inputs else sum(n.layer_index is not None for n in nodes)
+        if isinstance(node.op, Source):
+            values.append(Value(len(nodes), None))
+            nodes.append(Node(node.name, replace(node.op, shape=image)))
+            continue
+        op, patch = _converted(graph, position, read, inputs)
+        index = sum(n.layer_index is not None for n in nodes)
         values.append(Value(len(nodes), patch))
         nodes.append(Node(node.name, op, tuple(value.position for value in read), index))
     for position in graph.outputs:
@@ -98,6 +103,8 @@ def _converted(graph: Graph, position: int, read: list[Value], inputs: list[Shap
             f"{graph.describe(position)} makes several values of one pixel, so that the steps of what follows are no "
             f"whole pixels of what precedes, and places are no crops; leave it out, and enlarge the result instead"
         )
+    if isinstance(op, RandomCrop):
+        return _uncropped(graph, position, op, inputs[0]), patch
     if isinstance(op, (MaxPool2d, AvgPool2d)) and op.ceil_mode:
         return _within(graph, position, op, inputs[0]), patch
     return op, patch
@@ -117,6 +124,16 @@ def _within(graph: Graph, position: int, pool: MaxPool2d | AvgPool2d, x: Shape) 
             f"{height}x{width}, where a larger image goes on; use ceil_mode=False, or a size that its windows divide"
         )
     return same
+
+
+def _uncropped(graph: Graph, position: int, crop: RandomCrop, x: Shape) -> Op:
+    """A crop that keeps the size of its image, whatever that is, as it did on its own images."""
+    if crop.out_shape(x) != x:
+        raise GraphError(
+            f"{graph.describe(position)} cuts a part out of its input, which is not larger in a larger image; leave it "
+            f"out, or use size=None"
+        )
+    return replace(crop, size=None)
 
 
 def _size(shape: Shape) -> Patch:

@@ -13,11 +13,15 @@ from ..ops.base import Layer, Op, Shape, Symbol, describe
 from ..ops.options import choice, integer
 
 DATA_FORMATS = ("NCHW", "NHWC")
+INPUT_DTYPES = ("float", "uint8")
 
 
 @dataclass(frozen=True)
 class Source(Op):
-    """Where values enter a graph: the shape of one sample, channels last, and "float" or "int64" for labels."""
+    """Where values enter a graph: the shape of one sample, channels last, and what it holds.
+
+    ``dtype`` is "float" for the model's, "uint8" for bytes, or "int64" for labels.
+    """
 
     shape: Shape
     dtype: str = "float"
@@ -85,6 +89,21 @@ class Graph:
                 shapes.append(node.op.out_shape(*(shapes[i] for i in node.inputs)))
         return shapes
 
+    def dtypes(self) -> list[str]:
+        """The dtype of every node's value; "float" stands for the model's."""
+        dtypes: list[str] = []
+        for node in self.nodes:
+            if isinstance(node.op, Source):
+                dtypes.append(node.op.dtype)
+            else:
+                dtypes.append(node.op.result_dtype(*(dtypes[i] for i in node.inputs)))
+        return dtypes
+
+    def check(self) -> None:
+        """Raise ``ShapeError`` or ``GraphError`` where an op does not fit what it reads."""
+        self.shapes(1)
+        self.dtypes()
+
     def describe(self, position: int) -> str:
         """Name a layer in a message: ``layer 3 (MaxPool2d)``."""
         node = self.nodes[position]
@@ -93,13 +112,17 @@ class Graph:
         return type(node.op).__name__ if node.layer_index is None else describe(node.layer_index, node.op)
 
 
-def input_symbol(shape: Sequence[int], data_format: str = "NCHW", name: str | None = None) -> Symbol:
+def input_symbol(
+    shape: Sequence[int], data_format: str = "NCHW", name: str | None = None, dtype: str = "float"
+) -> Symbol:
     """Start a graph: a value that will be fed in.
 
     ``Input((3, 32, 32))`` stands for images (N, 3, 32, 32), ``Input((3, 100))`` for sequences (N, 3, 100),
-    ``Input((20,))`` for feature vectors (N, 20).
+    ``Input((20,))`` for feature vectors (N, 20). They are converted to the model's dtype; with ``dtype="uint8"`` they
+    are bytes, and stay so up to a ``Normalize`` layer.
     """
     choice(data_format, "data_format", DATA_FORMATS)
+    choice(dtype, "dtype", INPUT_DTYPES)
     try:
         sizes = tuple(integer(size, "input_shape") for size in shape)
     except TypeError:
@@ -116,7 +139,7 @@ def input_symbol(shape: Sequence[int], data_format: str = "NCHW", name: str | No
         raise ShapeError(f"an input shape is {examples} or (features,), without the batch, got {tuple(shape)}")
     if data_format == "NCHW":
         sizes = (*sizes[1:], sizes[0])
-    return Symbol(None, (), sizes, name)
+    return Symbol(None, (), sizes, name, dtype)
 
 
 def trace(inputs: Sequence[Symbol], outputs: Sequence[Symbol]) -> Graph:
@@ -149,7 +172,7 @@ def _number(order: list[Symbol], outputs: Sequence[Symbol]):
         reads = tuple(position[id(s)] for s in symbol.inputs)
         if symbol.op is None:
             default = "input" if sources == 1 else f"input{i}"
-            nodes.append(Node(symbol.name or default, Source(symbol.shape)))
+            nodes.append(Node(symbol.name or default, Source(symbol.shape, symbol.dtype)))
         else:
             nodes.append(Node(symbol.op.name or str(i - sources), symbol.op, reads, i - sources))
     return tuple(nodes), tuple(position[id(symbol)] for symbol in outputs)
@@ -182,7 +205,7 @@ def append(graph: Graph, ops: Sequence[Op], target: int) -> Graph:
     nodes += [Node(f":{i}", op, (target, position)) for i, op in enumerate(ops)]
     added = Graph(tuple(nodes), (*graph.outputs, *range(position + 1, len(nodes))))
     try:
-        added.shapes(1)
+        added.check()
     except NbconvError as error:
         raise type(error)(f"the loss does not fit the output of {graph.describe(target)}: {error}") from None
     return added

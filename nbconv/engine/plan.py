@@ -248,7 +248,9 @@ class Plan:
     def _bind_forward(self, step: Forward) -> list:
         node = self.graph.nodes[step.node]
         arrays = self._operands(step.node)
-        scratch = {**self._arrays.named("prepared", step.node), **self._arrays.named("forward", step.node)}
+        storage = self._arrays
+        kinds = storage.named("prepared", step.node), storage.named("forward", step.node), storage.handed(step.node)
+        scratch = {name: array for kind in kinds for name, array in kind.items()}
         prepare = bind_prepare(node.op, self.device, arrays, scratch)
         forward = bind_forward(node.op, self.device, arrays, scratch)
         if prepare is None:

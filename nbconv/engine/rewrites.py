@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..ops.activation import ReLU
+from ..ops.augment import RandomCrop, RandomHorizontalFlip
 from ..ops.conv import Conv2d
 from ..ops.conv_transpose import ConvTranspose2d
 from ..ops.dropout import Dropout
@@ -20,15 +21,17 @@ from .graph import Graph, Node
 
 Rule = Callable[[Node, Node], Node | None]
 CONVOLUTIONS = (Conv1d, Conv2d)
+RANDOM = (Dropout, RandomCrop, RandomHorizontalFlip)
+"""Ops that hand on their input at inference, or the middle of it."""
 
 
 def for_training(graph: Graph, *, rewrite: bool = True) -> Graph:
-    """Return the graph a training step runs: activations and pools fused into the ops before them."""
-    return merge(graph, (fuse_relu, fuse_max_pool)) if rewrite else graph
+    """Return the graph a training step runs: activations and pools, and statistics, fused into the ops before them."""
+    return fuse_statistics(merge(graph, (fuse_relu, fuse_max_pool))) if rewrite else graph
 
 
 def for_inference(graph: Graph, *, rewrite: bool = True) -> Graph:
-    """Return the graph inference runs: running statistics, no dropout, batch norm inside the weights, ops fused."""
+    """Return the graph inference runs: running statistics, nothing random, batch norm inside the weights, ops fused."""
     graph = Graph(tuple(_at_inference(node) for node in graph.nodes), graph.outputs)
     if not rewrite:
         return graph
@@ -36,7 +39,7 @@ def for_inference(graph: Graph, *, rewrite: bool = True) -> Graph:
 
 
 def _at_inference(node: Node) -> Node:
-    return node._replace(op=replace(node.op, training=False)) if isinstance(node.op, (BatchNorm, Dropout)) else node
+    return node._replace(op=replace(node.op, training=False)) if isinstance(node.op, (BatchNorm, *RANDOM)) else node
 
 
 def merge(graph: Graph, rules: tuple[Rule, ...]) -> Graph:
@@ -74,11 +77,12 @@ def _without(nodes: tuple[Node, ...], outputs: tuple[int, ...], removed: int, *,
 
 
 def drop_identities(graph: Graph) -> Graph:
-    """Remove dropout, which does nothing at inference."""
+    """Remove what does nothing at inference: dropout, flips, and crops of the whole."""
+    shapes = graph.shapes(1)
     for position in reversed(graph.steps):
-        op = graph.nodes[position].op
-        if isinstance(op, Dropout) and not op.training:
-            graph = _without(graph.nodes, graph.outputs, position, instead=graph.nodes[position].inputs[0])
+        op, inputs = graph.nodes[position].op, graph.nodes[position].inputs
+        if isinstance(op, RANDOM) and not op.training and shapes[position] == shapes[inputs[0]]:
+            graph = _without(graph.nodes, graph.outputs, position, instead=inputs[0])
     return graph
 
 
@@ -103,6 +107,20 @@ def fuse_max_pool(producer: Node, consumer: Node) -> Node | None:
     if isinstance(producer.op, BatchNorm) and not producer.op.can_fuse(consumer.op):
         return None
     return producer._replace(op=replace(producer.op, pool=consumer.op))
+
+
+def fuse_statistics(graph: Graph) -> Graph:
+    """Have each convolution before a batch norm leave what the statistics of its output are made of."""
+    return Graph(tuple(_measuring(graph, position) for position in range(len(graph.nodes))), graph.outputs)
+
+
+def _measuring(graph: Graph, position: int) -> Node:
+    node, readers = graph.nodes[position], [graph.nodes[i].op for i in graph.consumers[position]]
+    if not isinstance(node.op, Conv2d) or node.op.activation or node.op.pool:
+        return node
+    if not any(isinstance(op, BatchNorm) and op.training for op in readers):
+        return node
+    return node._replace(op=replace(node.op, measures=True))
 
 
 def fold_batch_norm(producer: Node, consumer: Node) -> Node | None:

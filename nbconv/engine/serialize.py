@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ..errors import FileFormatError, NbconvError
 from ..ops import (
     activation,
+    augment,
     conv,
     conv_transpose,
     dropout,
@@ -23,11 +24,11 @@ from ..ops import (
     sequence,
 )
 from ..ops.base import Op
-from ..ops.options import integer
-from .graph import Graph, Node, Source
+from ..ops.options import choice, integer
+from .graph import INPUT_DTYPES, Graph, Node, Source
 
 MODULES = (
-    *(activation, conv, conv_transpose, dropout, linear, loss, merge, metric, norm, optimizer, pool),
+    *(activation, augment, conv, conv_transpose, dropout, linear, loss, merge, metric, norm, optimizer, pool),
     *(regularizer, reshape, resize, sequence),
 )
 OPS: dict[str, type[Op]] = {
@@ -60,7 +61,7 @@ def graph_to_dict(graph: Graph) -> dict:
     nodes: list[dict] = []
     for node in graph.nodes:
         if isinstance(node.op, Source):
-            nodes.append({"name": node.name, "input": node.op.shape})
+            nodes.append({"name": node.name, "input": node.op.shape, "dtype": node.op.dtype})
         else:
             nodes.append({"name": node.name, "layer": op_to_dict(node.op), "reads": node.inputs})
     return {"nodes": nodes, "outputs": graph.outputs}
@@ -73,7 +74,7 @@ def graph_from_dict(description: Mapping) -> Graph:
         for entry in description["nodes"]:
             nodes.append(_node(entry, index=sum(node.layer_index is not None for node in nodes)))
         graph = Graph(tuple(nodes), tuple(int(i) for i in description["outputs"]))
-        graph.shapes(1)
+        graph.check()
         return graph
     except FileFormatError:
         raise
@@ -85,5 +86,6 @@ def _node(entry: Mapping, index: int) -> Node:
     if not isinstance(entry["name"], str):
         raise FileFormatError(f"a node is called {entry['name']!r}, which is no name")
     if "input" in entry:
-        return Node(entry["name"], Source(tuple(integer(size, "input") for size in entry["input"])))
+        dtype = choice(entry.get("dtype", "float"), "dtype", INPUT_DTYPES)  # older files have none
+        return Node(entry["name"], Source(tuple(integer(size, "input") for size in entry["input"]), dtype))
     return Node(entry["name"], op_from_dict(entry["layer"]), tuple(int(i) for i in entry["reads"]), index)

@@ -57,6 +57,15 @@ class Storage:
         """The arrays of one kind that belong to a node, by name: ``named("saved", 3)``."""
         return {key[2]: self._arrays[key] for key in self._keys(kind, node)}
 
+    def handed(self, node: int) -> dict:
+        """The working arrays that a node finds left by those it reads from, by name."""
+        return {key[2]: self._arrays[key] for key in self._handed(node)}
+
+    def _handed(self, node: int) -> list[Key]:
+        nodes = self._graph.nodes
+        left = [("forward", i, name) for i in nodes[node].inputs for name in nodes[i].op.hands_on()]
+        return [key for key in left if key in self._buffers]
+
     def _keys(self, kind: str, node: int) -> list[Key]:
         return [key for key in self._buffers if key[:2] == (kind, node)]
 
@@ -78,7 +87,8 @@ class Storage:
         node = self._graph.nodes[step.node]
         if isinstance(step, Forward):
             values: list[Key] = [("value", i) for i in (step.node, *node.inputs)]
-            return values + [key for kind in ("saved", "forward", "prepared") for key in self._keys(kind, step.node)]
+            own = [key for kind in ("saved", "forward", "prepared") for key in self._keys(kind, step.node)]
+            return [*values, *own, *self._handed(step.node)]
         reads = node.op.reads_in_backward()
         values = [("value", i) for name, i in zip(node.op.input_names(), node.inputs, strict=True) if name in reads]
         values += [("value", step.node)] if "out" in reads else []
@@ -97,15 +107,14 @@ class Storage:
 
 def _buffers(graph: Graph, schedule: Schedule, batch: int, device: Device, dtype: str) -> dict[Key, Buffer]:
     """Every array that a plan may need, by key."""
-    shapes = graph.shapes(batch)
+    shapes, dtypes = graph.shapes(batch), graph.dtypes()
     buffers: dict[Key, Buffer] = {}
     for position, node in enumerate(graph.nodes):
         op = node.op
+        buffers["value", position] = Buffer(shapes[position], dtypes[position])
         if isinstance(op, Source):
-            buffers["value", position] = Buffer(shapes[position], op.dtype)
             continue
         inputs = [shapes[i] for i in node.inputs]
-        buffers["value", position] = Buffer(shapes[position], op.out_dtype or dtype)
         forward, backward = scratch_shapes(op, device, dtype, *inputs)
         kinds = {
             "saved": op.saved_shapes(*inputs),

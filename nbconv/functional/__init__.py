@@ -2,8 +2,9 @@
 
 Images are (N, C, H, W), or (N, H, W, C) with ``data_format="NHWC"``, sequences (N, C, L) or (N, L, C); convolution
 weights are (K, C / groups, KH, KW), those of ``linear`` (out, in). All arrays of a call are float32 or all float64, and
-so is the result. A function ``..._backward`` takes the gradient of the result first and returns the gradients of the
-operands. Bad shapes and options raise ``ShapeError``, ``OptionError`` or ``DataError`` before anything is computed.
+so is the result; ``normalize``, ``random_horizontal_flip`` and ``random_crop`` take bytes (uint8), too. A function
+``..._backward`` takes the gradient of the result first and returns the gradients of the operands. Bad shapes and
+options raise ``ShapeError``, ``OptionError`` or ``DataError`` before anything is computed.
 
     y = conv2d(x, weight, bias, padding=1)                      # (2, 3, 8, 8), (16, 3, 3, 3), (16,) -> (2, 16, 8, 8)
     dx, dweight, dbias = conv2d_backward(dy, x, weight, padding=1)
@@ -22,6 +23,14 @@ from .activation import (
     softmax_backward,
     tanh,
     tanh_backward,
+)
+from .augment import (
+    normalize,
+    normalize_backward,
+    random_crop,
+    random_crop_backward,
+    random_horizontal_flip,
+    random_horizontal_flip_backward,
 )
 from .conv import conv2d, conv2d_backward, conv_transpose2d, conv_transpose2d_backward
 from .dropout import dropout, dropout2d, dropout2d_backward, dropout_backward
@@ -127,8 +136,14 @@ __all__ = [
     "max_pool2d_backward",
     "mse",
     "mse_backward",
+    "normalize",
+    "normalize_backward",
     "pad2d",
     "pad2d_backward",
+    "random_crop",
+    "random_crop_backward",
+    "random_horizontal_flip",
+    "random_horizontal_flip_backward",
     "relu",
     "relu_backward",
     "sigmoid",

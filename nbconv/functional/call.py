@@ -15,15 +15,22 @@ from ..errors import DataError, ShapeError
 from ..ops.base import Op
 from ..ops.options import choice
 
+DTYPES = ("float32", "float64")
+
 
 class Call:
-    """One op with its operands on a device, in the layout inside."""
+    """One op with its operands on a device, in the layout inside.
 
-    def __init__(self, op: Op, device: str | Device, data_format: str = "NCHW", **operands):
+    ``dtype`` is that of floating-point numbers where no operand has any: those made of bytes.
+    """
+
+    def __init__(self, op: Op, device: str | Device, data_format: str = "NCHW", dtype: str = "float32", /, **operands):
         choice(data_format, "data_format", DATA_FORMATS)
         self.op, self.device, self.data_format = op, open_device(device), data_format
         hosts = {name: host_array(value, name) for name, value in operands.items() if value is not None}
-        self.dtype = _dtype({n: a for n, a in hosts.items() if n not in (*op.integer_inputs, *op.context)})
+        self._bytes = [name for name in op.inputs if op.takes_bytes and hosts[name].dtype == np.uint8]
+        floats = {n: a for n, a in hosts.items() if n not in (*op.integer_inputs, *op.context, *self._bytes)}
+        self.dtype = _dtype(floats) if floats else choice(dtype, "dtype", DTYPES)
         empty = [name for name, array in hosts.items() if not array.size]
         if empty:
             raise DataError(f"{empty[0]} is empty: it has shape {hosts[empty[0]].shape}")
@@ -34,7 +41,8 @@ class Call:
         _check_shapes(op, {**op.param_shapes(*self.shapes), **op.state_shapes(*self.shapes)}, hosts)
         memory = self.device.memory
         self.arrays = {name: memory.put(np.ascontiguousarray(array)) for name, array in hosts.items()}
-        self.arrays["out"] = memory.empty(out, op.out_dtype or self.dtype)
+        made = op.result_dtype(*("uint8" if name in self._bytes else "float" for name in op.input_names()))
+        self.arrays["out"] = memory.empty(out, self.dtype if made == "float" else made)
         for name, (shape, dtype) in op.saved_shapes(*self.shapes).items():
             self.arrays[name] = memory.empty(shape, self.dtype if dtype == "float" else dtype)
 
@@ -47,6 +55,8 @@ class Call:
         return self.read("out")
 
     def backward(self, dy):
+        if self._bytes:
+            raise DataError(f"{self._bytes[0]} is uint8, which has no gradient; pass it as floating-point numbers")
         dy = host_array(dy, "dy")
         out = self.arrays["out"]
         shape = from_channels_last(np.empty(out.shape, bool), self.data_format).shape

@@ -11,7 +11,7 @@ from .call import Call
 
 def dropout(x, p=0.5, training=True, seed=0, step=0, device="cpu", data_format="NCHW"):
     """Set values to zero with probability ``p``, scale the others; ``seed`` and ``step`` decide which."""
-    return _dropout(Dropout(p, training=training), x, seed, step, device, data_format).forward()
+    return call_at_random(Dropout(p, training=training), x, seed, step, device, data_format).forward()
 
 
 def dropout_backward(dy, x, p=0.5, training=True, seed=0, step=0, device="cpu", data_format="NCHW"):
@@ -19,12 +19,12 @@ def dropout_backward(dy, x, p=0.5, training=True, seed=0, step=0, device="cpu", 
 
     ``dropout_backward(dy, x, p=0.2)``: dy and x (8, 3, 32, 32) give dx (8, 3, 32, 32).
     """
-    return _dropout(Dropout(p, training=training), x, seed, step, device, data_format).backward(dy)
+    return call_at_random(Dropout(p, training=training), x, seed, step, device, data_format).backward(dy)
 
 
 def dropout2d(x, p=0.5, training=True, seed=0, step=0, device="cpu", data_format="NCHW"):
     """Set channels of images to zero with probability ``p``, scale the others; ``seed`` and ``step`` decide which."""
-    return _dropout(Dropout2d(p, training=training), x, seed, step, device, data_format).forward()
+    return call_at_random(Dropout2d(p, training=training), x, seed, step, device, data_format).forward()
 
 
 def dropout2d_backward(dy, x, p=0.5, training=True, seed=0, step=0, device="cpu", data_format="NCHW"):
@@ -32,10 +32,11 @@ def dropout2d_backward(dy, x, p=0.5, training=True, seed=0, step=0, device="cpu"
 
     ``dropout2d_backward(dy, x, p=0.2)``: dy and x (8, 3, 32, 32) give dx (8, 3, 32, 32).
     """
-    return _dropout(Dropout2d(p, training=training), x, seed, step, device, data_format).backward(dy)
+    return call_at_random(Dropout2d(p, training=training), x, seed, step, device, data_format).backward(dy)
 
 
-def _dropout(op, x, seed, step, device, data_format) -> Call:
+def call_at_random(op, x, seed, step, device, data_format) -> Call:
+    """Return the call of an op whose random numbers are a function of ``seed`` and ``step``."""
     seed = integer(seed, "seed", least=0, most=LARGEST_SEED)
     rng = np.array([seed, integer(step, "step", least=0, most=LARGEST_SEED), 0], np.int64)
     return Call(op, device, data_format, x=x, rng=rng)

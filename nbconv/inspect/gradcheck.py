@@ -165,9 +165,12 @@ def gradcheck(
     step, rtol = number(step, "step", above=0), number(rtol, "rtol", above=0)
     samples = None if samples is None else integer(samples, "samples")
     trial = Trial(subject_of(model_or_layer, x, data_format), x, y, loss=loss, device=device, seed=seed)
+    operands = trial.operands()
+    if not operands:
+        raise DataError("there is no gradient to compare: x is uint8, and nothing is learned; pass x.astype(float)")
     center = _finite(trial, trial.results())
     trial.plan.backward()
-    gradients = zip(trial.operands(), trial.gradients(), strict=True)
+    gradients = zip(operands, trial.gradients(), strict=True)
     rng = np.random.default_rng(seed)
     rows = [_check(trial, operand, gradient, center, step, rtol, samples, rng) for operand, gradient in gradients]
     return GradCheck(tuple(rows), str(trial.device), step, rtol)

@@ -43,7 +43,7 @@ class Row:
     macs: int
     """Multiply-accumulates of forward with learned weights."""
     activation_bytes: int
-    """Of the output, in the model's dtype."""
+    """Of the output, in its dtype: the model's, or uint8."""
     receptive_field: Numbers
     """How many pixels of the net's input a value of the output can depend on. Border pixels of padding count, too."""
     jump: Numbers
@@ -99,11 +99,11 @@ class Summary:
 
 
 def summarize(graph: Graph, data_format: str = "NCHW", dtype: str = "float32") -> Summary:
-    """Return a table of the graph's layers, with shapes in the caller's data format and bytes of this dtype."""
+    """Return a table of the graph's layers, with shapes in the caller's data format; ``dtype`` is the model's."""
     shapes = graph.shapes(1)
-    itemsize = np.dtype(dtype).itemsize
+    itemsizes = [np.dtype(dtype if own == "float" else own).itemsize for own in graph.dtypes()]
     rows = []
-    for node, made, field in zip(graph.nodes, shapes, receptive_fields(graph), strict=True):
+    for node, made, itemsize, field in zip(graph.nodes, shapes, itemsizes, receptive_fields(graph), strict=True):
         is_source = isinstance(node.op, Source)
         inputs = [shapes[i] for i in node.inputs]
         rows.append(

@@ -85,7 +85,10 @@ def _op_alone(op: Op, x: Any, data_format: str) -> Subject:
         raise OptionError(f"{type(op).__name__} has no gradient; try a layer, a loss or a model")
     several = isinstance(x, (tuple, list)) and len(x) > 0 and all(isinstance(part, np.ndarray) for part in x)
     arrays = [as_array(part, "x") for part in (x if several else (x,))]
-    symbols = [input_symbol(array.shape[1:], data_format) for array in arrays]
+    dtypes = ["uint8" if op.takes_bytes and array.dtype == np.uint8 else "float" for array in arrays]
+    symbols = [
+        input_symbol(array.shape[1:], data_format, dtype=dtype) for array, dtype in zip(arrays, dtypes, strict=True)
+    ]
     if isinstance(op, Layer):
         return Subject(trace(symbols, [op(*symbols)]), data_format=data_format)
     source = Node("input", Source(symbols[0].shape))
@@ -158,7 +161,8 @@ class Trial:
     def seed_gradients(self) -> None:
         """Hand ``dy`` to the plan."""
         for position, dy in zip(self.plan.graph.outputs, self.dy, strict=True):
-            self.memory.write(self.plan.seeds[position], dy)
+            if position in self.plan.seeds:  # bytes have no gradient
+                self.memory.write(self.plan.seeds[position], dy)
 
     def results(self) -> list[np.ndarray]:
         """Run forward and return the results, channels last."""
@@ -190,7 +194,9 @@ class Trial:
         shapes = graph.shapes(1)
         names = [graph.nodes[i].name for i in graph.sources]
         wanted = [outside(shapes[i][1:], self.data_format) for i in graph.sources]
-        return Feed(names, wanted, shapes[graph.outputs[0]][1:], self.dtype, self.data_format).samples(x)
+        dtypes = graph.dtypes()
+        own = [dtypes[i] for i in graph.sources]
+        return Feed(names, wanted, shapes[graph.outputs[0]][1:], self.dtype, self.data_format, own).samples(x)
 
     def _labels(self, y: Any, loss: Op | None) -> np.ndarray:
         """``y`` as the loss reads it: integers per row, or numbers like the output."""

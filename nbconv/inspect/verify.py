@@ -140,11 +140,12 @@ def _rows(trial: Trial, seen: Observed, eps: float, seed: int) -> Iterator[Verif
         wrong = int(_lost(seen, operands, eps, ~same).sum())
         yield VerifyRow(layer, direction, "argmax", 0.0, 0.0, 0.0, wrong, not wrong)
     for name, got in seen.written.items():
-        if got.dtype.kind != "f":
+        if name == "argmax":
             continue
         keep = same if name == "winners" else True
         title = f"d{name}" if seen.direction == "backward" else name
-        yield VerifyRow(layer, direction, title, *_compare(_exact(got), want[name], other[name], eps, keep))
+        rounding = eps if got.dtype.kind == "f" else 0.0
+        yield VerifyRow(layer, direction, title, *_compare(_exact(got), want[name], other[name], rounding, keep))
 
 
 def _on_reference(seen: Observed, operands: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -215,7 +216,7 @@ def _whole(trial: Trial, subject: Subject, x, y, loss, seed) -> dict[str, float]
 
 def _distance(got: Sequence[np.ndarray], want: Sequence[np.ndarray]) -> float:
     """norm(got - want) / norm(want) of all arrays as one, where both are finite."""
-    a, b = (np.concatenate([_exact(array).ravel() for array in arrays]) for arrays in (got, want))
+    a, b = (np.concatenate([np.zeros(0), *map(np.ravel, arrays)]) for arrays in (got, want))
     both = np.isfinite(a) & np.isfinite(b)
     scale = float(np.linalg.norm(b[both]))
     return float(np.linalg.norm(a[both] - b[both])) / (scale or 1.0)

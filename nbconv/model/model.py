@@ -48,7 +48,7 @@ class Model(Net):
     dtype : "float32" or "float64"
         Of parameters and of all that is computed.
     seed : int
-        Of initial weights, the order of samples and dropout: the same seed gives the same bits.
+        Of initial weights, the order of samples, dropout and augmentation: the same seed gives the same bits.
     data_format : "NCHW" or "NHWC"
         How images are given and returned; sequences are (N, C, L) or (N, L, C) alike.
     rewrite : bool
@@ -164,7 +164,7 @@ class Model(Net):
         Parameters
         ----------
         x : array, or a tuple of arrays for several inputs
-            Samples, of any real dtype; converted once to the model's.
+            Samples, of any real dtype; converted once to the model's. For an input of bytes, uint8, which stays so.
         y : array
             One integer label per sample (per pixel, where the output is an image), or one number per element of the
             output, in its shape and data format; for "bce_with_logits" from 0 to 1.
@@ -414,10 +414,18 @@ class Sequential(Model):
 
     ``Sequential(Conv2d(8, 3), ReLU(), Flatten(), Linear(10), input_shape=(1, 8, 8))`` maps (N, 1, 8, 8) to (N, 10).
 
-    ``input_shape`` is the shape of one sample in ``data_format``; the other options are those of ``Model``.
+    ``input_shape`` is the shape of one sample in ``data_format``, ``input_dtype`` is "float" for the model's dtype or
+    "uint8" for bytes, which ``Normalize`` makes numbers of; the other options are those of ``Model``.
     """
 
-    def __init__(self, *layers: Layer, input_shape: Sequence[int], data_format: str = "NCHW", **options):
+    def __init__(
+        self,
+        *layers: Layer,
+        input_shape: Sequence[int],
+        data_format: str = "NCHW",
+        input_dtype: str = "float",
+        **options,
+    ):
         listed = layers[0] if len(layers) == 1 and isinstance(layers[0], (list, tuple)) else layers
-        x = input_symbol(input_shape, data_format)
+        x = input_symbol(input_shape, data_format, dtype=input_dtype)
         super().__init__(x, chain(x, listed), data_format=data_format, **options)

@@ -61,7 +61,7 @@ class Net:
         self._plans = Plans(graph, self.parameters, rewrite=self.rewrite, seed=self.seed, threads=self.threads)
         names = [graph.nodes[i].name for i in graph.sources]
         output = graph.shapes(1)[graph.outputs[0]][1:]
-        self._feed = Feed(names, self.input_shapes, output, self.dtype, self.data_format)
+        self._feed = Feed(names, self.input_shapes, output, self.dtype, self.data_format, self.input_dtypes)
         self._version = 0
         self._pending: tuple[Plan, int] | None = None
         self._lock = RLock()
@@ -80,6 +80,12 @@ class Net:
         """The shape of one sample of each input, in the model's data format."""
         shapes = self.graph.shapes(1)
         return [outside(shapes[i][1:], self.data_format) for i in self.graph.sources]
+
+    @property
+    def input_dtypes(self) -> list[str]:
+        """What each input holds: "uint8", or "float" for any numbers, which are converted to the model's dtype."""
+        dtypes = self.graph.dtypes()
+        return [dtypes[i] for i in self.graph.sources]
 
     # running
 

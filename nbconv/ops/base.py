@@ -58,8 +58,10 @@ class Op:
     differentiable: ClassVar[bool] = True
     uses_scratch: ClassVar[bool] = False
     """Whether kernels take ``scratch``, a dict of arrays that the device asks for in its ``SCRATCH`` table."""
+    takes_bytes: ClassVar[bool] = False
+    """Whether kernels take inputs of uint8, as pictures are stored, beside those of floating-point numbers."""
     out_dtype: ClassVar[str | None] = None
-    """The dtype of ``out`` where it is not that of the inputs."""
+    """The dtype of ``out`` where it is always the same, and not the plan's; see ``result_dtype``."""
     includes: ClassVar[tuple[type[Op], ...]] = ()
     """Of a loss, the layers whose work it does itself: no model that it trains may end in one."""
     starts_at_one: ClassVar[tuple[str, ...]] = ()
@@ -83,6 +85,18 @@ class Op:
         """The shape of the output; raises ``ShapeError`` where the inputs do not fit."""
         raise TypeError(f"{type(self).__name__} does not define out_shape")
 
+    def result_dtype(self, *dtypes: str) -> str:
+        """The dtype of the output for inputs of these: "uint8", "int64", "float64", or "float" for the plan's.
+
+        Raises ``GraphError`` for uint8 where kernels take floating-point numbers only.
+        """
+        if "uint8" in dtypes and not self.takes_bytes:
+            raise GraphError(
+                f"{type(self).__name__} needs floating-point numbers, but its input is uint8; put Normalize() before "
+                f"it, which makes numbers from 0 to 1 of bytes"
+            )
+        return self.out_dtype or "float"
+
     def param_shapes(self, *shapes: Shape) -> dict[str, Shape]:
         """The parameters present in this form of the op, in the layout inside."""
         return {}
@@ -102,6 +116,10 @@ class Op:
     def saved_shapes(self, *shapes: Shape) -> dict[str, Buffer]:
         """The saved arrays present in this form of the op; dtype ``"float"`` stands for the plan's."""
         return {}
+
+    def hands_on(self) -> tuple[str, ...]:
+        """Working arrays of forward that whoever reads the output finds among its own, where the device has them."""
+        return ()
 
     def reads_in_backward(self) -> tuple[str, ...]:
         """The members of ``backward_reads`` that this form of the op needs; the others are passed as ``None``."""
@@ -184,10 +202,11 @@ class Layer(Op):
         try:
             op = self.placed(*shapes)
             shape = op.out_shape(*shapes)[1:]
+            dtype = op.result_dtype(*(i.dtype for i in inputs))
         except NbconvError as error:
             index = len({id(s) for i in inputs for s in i.upstream() if s.op is not None})
             raise type(error)(f"{describe(index, self)}: {error}") from None
-        return Symbol(op, inputs, shape)
+        return Symbol(op, inputs, shape, dtype=dtype)
 
 
 def _check_name(name) -> None:
@@ -209,12 +228,16 @@ def describe(index: int, op: Op) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Symbol:
-    """A value of a graph under construction: the layer that makes it and the shape of one sample, channels last."""
+    """A value of a graph under construction: the layer that makes it and the shape of one sample, channels last.
+
+    ``dtype`` is "uint8", or "float" for the model's.
+    """
 
     op: Layer | None
     inputs: tuple[Symbol, ...]
     shape: Shape
     name: str | None = None
+    dtype: str = "float"
 
     def upstream(self) -> list[Symbol]:
         """This value and all it is made from, each once, producers before consumers."""

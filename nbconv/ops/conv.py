@@ -49,8 +49,9 @@ class Conv2d(Layer):
         How it is computed, on devices that have a choice. ``"winograd"`` (square filters of 3 or 5 at stride and
         dilation 1) does with a quarter to a half of the multiplications, but rounds more: ``"auto"`` takes it where
         it is faster, for float32.
-    activation, pool
-        Set by the engine's rewrites: a ReLU and a max-pool computed in the same kernel.
+    activation, pool, measures
+        Set by the engine's rewrites: a ReLU and a max-pool computed in the same kernel; whether a batch norm follows,
+        for which a kernel may leave the sums that statistics are made of.
 
     Raises
     ------
@@ -79,6 +80,7 @@ class Conv2d(Layer):
     algorithm: str = field(default="auto", kw_only=True)
     activation: str | None = field(default=None, kw_only=True)
     pool: MaxPool2d | None = field(default=None, kw_only=True)
+    measures: bool = field(default=False, kw_only=True)
 
     params: ClassVar = ("weight", "bias")
     saved: ClassVar = ("argmax",)
@@ -150,6 +152,9 @@ class Conv2d(Layer):
 
     def saved_shapes(self, x: Shape) -> dict[str, Buffer]:
         return self.pool.saved_shapes(self.conv_shape(x)) if self.pool else {}
+
+    def hands_on(self) -> tuple[str, ...]:
+        return ("moments",) if self.measures else ()
 
     def reads_in_backward(self):
         used = ["x", "weight"]

@@ -4,6 +4,7 @@ It follows the definitions term by term, in float32 or float64, and is as slow a
 """
 
 from ..ops.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from ..ops.augment import Normalize, RandomCrop, RandomHorizontalFlip
 from ..ops.conv import Conv2d
 from ..ops.conv_transpose import ConvTranspose2d
 from ..ops.dropout import Dropout, Dropout2d
@@ -20,6 +21,7 @@ from ..ops.resize import Pad2d, Upsample
 from ..ops.sequence import AvgPool1d, Conv1d, GlobalAvgPool1d, MaxPool1d
 from . import (
     activation,
+    augment,
     conv,
     conv_transpose,
     device,
@@ -67,6 +69,9 @@ KERNELS = {
     Flatten: (reshape.flatten, reshape.flatten_backward),
     Dropout: (dropout.dropout, dropout.dropout_backward),
     Dropout2d: (dropout.dropout2d, dropout.dropout2d_backward),
+    Normalize: (augment.normalize, augment.normalize_backward),
+    RandomHorizontalFlip: (augment.random_horizontal_flip, augment.random_horizontal_flip_backward),
+    RandomCrop: (augment.random_crop, augment.random_crop_backward),
     Add: (merge.add, merge.add_backward),
     Concat: (merge.concat, merge.concat_backward),
     CrossEntropy: (loss.cross_entropy, loss.cross_entropy_backward),
