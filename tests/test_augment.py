@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
+from devices import DEVICES, WITH_CUDA
 from numpy.testing import assert_array_equal
 
 import nbconv as nc
 import nbconv.functional as F
-from nbconv.engine.registry import DEVICES
 from nbconv.errors import DataError, OptionError, ShapeError
 from nbconv.reference.dropout import philox4x32
 
-on_every_device = pytest.mark.parametrize("device", DEVICES)
+on_every_device = pytest.mark.parametrize("device", WITH_CUDA)
 every_dtype = pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
 
 

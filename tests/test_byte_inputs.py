@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from breaking import break_kernel
 from commands import fails, nbconv
+from devices import DEVICES
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 import nbconv as nc
-from nbconv.engine.registry import DEVICES
 from nbconv.engine.rewrites import for_inference, for_training
 from nbconv.errors import DataError, FileFormatError, GraphError, OptionError, ShapeError
 
