@@ -10,7 +10,7 @@ import nbconv as nc
 from nbconv import cli
 from nbconv.compat.cs231n import fast_layers
 from nbconv.engine import registry
-from nbconv.errors import DeviceError, NonFiniteError, OptionError
+from nbconv.errors import DataError, DeviceError, NonFiniteError, OptionError
 
 pytestmark = pytest.mark.cuda
 
@@ -58,6 +58,23 @@ def test_fit_evaluate_predict():
     np.testing.assert_allclose(there.predict(x, batch_size=4), here.predict(x), rtol=1e-4, atol=1e-5)
     assert there.evaluate(x, y)["loss"] == pytest.approx(here.evaluate(x, y)["loss"], rel=1e-5)
     assert there.classify(x)[0].tolist() == here.classify(x)[0].tolist()
+
+
+def test_bytes_are_cropped_turned_and_normalised_on_the_device():
+    x, y = np.random.default_rng(0).integers(0, 256, (11, *SHAPE)).astype(np.uint8), samples(11)[1]
+    models = []
+    for device in "cpu", "cuda":
+        augment = nc.RandomCrop(padding=1), nc.RandomHorizontalFlip(), nc.Normalize((0.4, 0.5), 0.25)
+        layers = *augment, nc.Conv2d(3, 3), nc.ReLU(), nc.Flatten(), nc.Linear(3)
+        model = nc.Sequential(*layers, input_shape=SHAPE, input_dtype="uint8", device=device, seed=4)
+        model.compile(nc.SGD(lr=0.1))
+        model.fit(x, y, batch_size=4, epochs=2, verbose=0)
+        models.append(model)
+    states_agree(*models, 1e-5)
+    there = nc.Tensor(x, "cuda")
+    np.testing.assert_allclose(models[1].predict(there).numpy(), models[0].predict(x), rtol=1e-4, atol=1e-5)
+    with pytest.raises(DataError, match="must be bytes"):
+        models[1].predict(nc.Tensor(x.astype(np.float32), "cuda"))
 
 
 def test_the_same_bits_from_run_to_run():
