@@ -1,8 +1,8 @@
-"""Compilers that optimise once and make machine code once, where all parts of a kernel have come together.
+"""Compilers that make machine code once, where all parts of a kernel have come together.
 
-Numba does both for every function by itself, in case that it is called from Python; for the body of a parallel loop;
-for the wrapper of that body; and for the function with the loop, each with all that it calls. All but the last is for
-nothing here: helpers, bodies and wrappers are only ever a part of a kernel.
+Numba does so for every function by itself, in case that it is called from Python; for the body of a parallel loop; for
+the wrapper of that body; and for the function with the loop, each with all that it calls. All but the last is for
+nothing here: helpers, bodies and wrappers are only ever a part of a kernel. Nor are wrappers optimised by themselves.
 
 No version of Numba promises how it does this. ``obstacle`` tells whether this one does it as is built upon here.
 """
@@ -16,7 +16,7 @@ from numba.core.compiler import Compiler
 from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering, NativeParforLowering
 
-LOOPS = "__numba_parfor_gufunc", "<numba.np.ufunc.wrappers._GufuncWrapper", "parallelgufuncwrapper"
+BODY, *WRAPPERS = "__numba_parfor_gufunc", "<numba.np.ufunc.wrappers._GufuncWrapper", "parallelgufuncwrapper"
 """How Numba's names begin for the body of a parallel loop, and for the two wrappers of it."""
 
 STEPS = (
@@ -66,8 +66,11 @@ class Helper(JITCodeLibrary):
         self._finalized = True
 
 
-class Part(Helper):
-    """Code that is not optimised either: the body of a loop, and its wrapper."""
+class Wrapper(Helper):
+    """Code that is not optimised either: what is wrapped around the body of a loop.
+
+    The body is, for not all loops come out as fast from a wrapper: a transpose took half as long again.
+    """
 
     def _optimize_final_module(self):
         pass
@@ -86,7 +89,7 @@ class HelperLowering(NativeLowering):
 
 @register_pass(mutates_CFG=True, analysis_only=False)
 class KernelLowering(NativeParforLowering):
-    """Lowering of a kernel, whose loops and their wrappers are parts."""
+    """Lowering of a kernel, whose loops and their wrappers get no machine code of their own."""
 
     _name = "nbconv_kernel_lowering"
 
@@ -94,17 +97,19 @@ class KernelLowering(NativeParforLowering):
         codegen = state.targetctx.codegen()
         state.library = codegen.create_library(state.func_id.func_qualname)
         state.library.enable_object_caching()
-        with _parts(codegen):
+        with _loops_are_helpers(codegen):
             return super().run_pass(state)
 
 
 @contextmanager
-def _parts(codegen):
-    """Let what is made of parallel loops meanwhile be parts; what else is compiled may serve other code, too."""
+def _loops_are_helpers(codegen):
+    """Let what is made of parallel loops meanwhile be helpers; what else is compiled may serve other code, too."""
     usual = codegen.create_library
 
     def create(name, **options):
-        return Part(codegen, name, **options) if name.startswith(LOOPS) else usual(name, **options)
+        if name.startswith(BODY):
+            return Helper(codegen, name, **options)
+        return Wrapper(codegen, name, **options) if name.startswith(tuple(WRAPPERS)) else usual(name, **options)
 
     codegen.create_library = create
     try:
@@ -114,7 +119,7 @@ def _parts(codegen):
 
 
 class HelperCompiler(Compiler):
-    """Numba's compiler for what becomes a part."""
+    """Numba's compiler for a helper."""
 
     def define_pipelines(self):
         return _replaced(super().define_pipelines(), NativeLowering, HelperLowering)
