@@ -14,7 +14,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 def test_python_blocks(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict = {}
-    train, graph, loop, functions, insight = BLOCKS
+    train, graph, loop, functions, insight, pictures = BLOCKS
     exec(train, names)
     assert names["model"].evaluate(names["xv"], names["yv"])["accuracy"] > 0.85
     x, y, trained = names["x"][:8], names["y"][:8], names["model"]
@@ -33,6 +33,8 @@ def test_python_blocks(tmp_path, monkeypatch):
     exec(insight, names)
     assert names["larger"].graph.shapes(1)[-1] == (1, 6, 6, 10)
     assert names["matrix"].shape == (8 * 7 * 7, 3 * 9 * 9) and names["edges"].shape == (20, 30, 3)
+    exec(pictures, names)
+    assert names["model"].predict(rng.integers(0, 256, (2, 3, 32, 32)).astype(np.uint8)).shape == (2, 10)
 
 
 @pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])

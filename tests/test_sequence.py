@@ -135,7 +135,7 @@ def graph(*layers, shape):
 def test_what_becomes_one_node():
     layers = nc.Conv1d(4, 3), nc.BatchNorm(), nc.ReLU(), nc.MaxPool1d(2)
     assert ops(for_training(graph(*layers, shape=(2, 9)))) == [
-        nc.Conv1d(4, 3),
+        nc.Conv1d(4, 3, measures=True),
         nc.BatchNorm(activation="relu"),
         nc.MaxPool1d(2),
     ]

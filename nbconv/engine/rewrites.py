@@ -116,7 +116,7 @@ def fuse_statistics(graph: Graph) -> Graph:
 
 def _measuring(graph: Graph, position: int) -> Node:
     node, readers = graph.nodes[position], [graph.nodes[i].op for i in graph.consumers[position]]
-    if not isinstance(node.op, Conv2d) or node.op.activation or node.op.pool:
+    if not isinstance(node.op, CONVOLUTIONS) or node.op.activation or node.op.pool:
         return node
     if not any(isinstance(op, BatchNorm) and op.training for op in readers):
         return node

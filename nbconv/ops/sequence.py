@@ -223,8 +223,8 @@ class Conv1d(_OnSequences):
         As for ``Conv2d``.
     algorithm : "auto", "direct" or "im2col"
         How it is computed, on devices that have a choice.
-    activation, pool
-        Set by the engine's rewrites: a ReLU and a max-pool computed in the same kernel.
+    activation, pool, measures
+        Set by the engine's rewrites, as for ``Conv2d``.
 
     Raises
     ------
@@ -253,6 +253,7 @@ class Conv1d(_OnSequences):
     algorithm: str = field(default="auto", kw_only=True)
     activation: str | None = field(default=None, kw_only=True)
     pool: MaxPool1d | None = field(default=None, kw_only=True)
+    measures: bool = field(default=False, kw_only=True)
 
     params: ClassVar = ("weight", "bias")
     saved: ClassVar = ("argmax",)
@@ -281,7 +282,11 @@ class Conv1d(_OnSequences):
             algorithm=self.algorithm,
             activation=self.activation,
             pool=self.pool.as_2d if self.pool else None,
+            measures=self.measures,
         )
+
+    def hands_on(self) -> tuple[str, ...]:
+        return self.as_2d.hands_on()
 
     def check_length(self, length: int) -> None:
         *_, left, right = self.as_2d.pads((1, 1, length, 1))
