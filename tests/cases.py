@@ -769,8 +769,10 @@ STAGE = [
     Case(Gather(channels_first=True), (7, 3, 5, 4), "special"),
     Case(Gather(channels_first=True), (1, 17, 6)),
     Case(Gather(channels_first=True), (6, 4)),
+    Case(Gather(channels_first=True), (5, 3, 4, 2), "bytes"),
     Case(OutOfRange(), (4, 3)),
     Case(OutOfRange(-1.0, 1.0), (301,)),
+    Case(OutOfRange(0.0, 100.0), (4, 3, 5), "bytes"),
     Case(OutOfRange(-3.0, 3.0), (7, 3, 5), "special"),
     Case(OutOfRange(-1e300, 1e300), (5, 60), "nan"),
 ]

@@ -15,7 +15,7 @@ from nbconv.requirements import LIBRARIES
 RECORDED = Path(__file__).parent / "recorded" / "machine_code.json"
 HOW_TO_RECORD = "python tests/record_machine_code.py"
 
-TARGETS = {"float32": ((7, 5), (8, 0), (9, 0, "a"), (12, 0)), "float64": ((8, 0),)}
+TARGETS = dict.fromkeys(("float32", "float64"), ((7, 5), (8, 0), (9, 0, "a"), (12, 0)))
 """By dtype: compute capabilities of a T4, an A100, an H100 and a GeForce RTX 50."""
 
 NUMBERS = ("registers", "bytes of stack", "bytes of spills", "bytes of shared memory")

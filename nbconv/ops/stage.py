@@ -24,6 +24,7 @@ class Gather(Op):
     inputs: ClassVar = ("x", "rows")
     integer_inputs: ClassVar = ("rows",)
     differentiable: ClassVar = False
+    takes_bytes: ClassVar = True
 
     def out_shape(self, x: Shape, rows: Shape) -> Shape:
         if self.channels_first and len(x) > 2:
@@ -45,6 +46,7 @@ class OutOfRange(Op):
     most: float = inf
 
     differentiable: ClassVar = False
+    takes_bytes: ClassVar = True
     uses_scratch: ClassVar = True
     out_dtype: ClassVar = "int64"
 
