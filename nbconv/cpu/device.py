@@ -22,6 +22,9 @@ from .vector import FEATURES, VECTOR_BITS
 ALIGNMENT = 64
 """A cache line, and the widest vector."""
 
+steps_at_once = 1
+"""Of how many training steps the numbers come to the host in one copy."""
+
 provide_layer()  # before anything starts Numba's threads
 
 _WORKQUEUE = RLock()

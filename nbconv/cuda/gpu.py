@@ -35,6 +35,9 @@ class GPU:
     waits for it. Several Python threads may use it; they take turns.
     """
 
+    steps_at_once = 4
+    """Of how many training steps the numbers come to the host in one copy."""
+
     def __init__(self, index: int):
         self.index = index
         self._opening = Lock()

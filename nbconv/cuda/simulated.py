@@ -14,6 +14,9 @@ from .simulator import DeviceArray
 class Simulated:
     """A device whose memory is the host's and whose kernels run thread by thread, each call to its end."""
 
+    steps_at_once = 4
+    """Of how many training steps the numbers come to the host in one copy."""
+
     def __init__(self, index: int):
         self.index = index
 

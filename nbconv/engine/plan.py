@@ -25,6 +25,7 @@ from .rewrites import folded_parameters
 from .schedule import Accumulate, Backward, Forward, schedule
 from .scores import Scores
 from .storage import Arrangement, Storage
+from .update import Update
 
 
 class MemoryReport(NamedTuple):
@@ -137,6 +138,7 @@ class Plan:
         self._prepare_calls: list = [penalty.measure] if penalty and not training else []
         self._rng = self._memory.empty((len(graph.nodes), 3), "int64")
         self._is_random = any(node.op.context for node in graph.nodes)
+        self._drawn_for: int | None = 0  # the step in _rng, if it is known
         self._host_rng = np.zeros(self._rng.shape, np.int64)
         self._host_rng[:, 0] = seed
         self._host_rng[:, 2] = [crc32(node.name.encode()) for node in graph.nodes]
@@ -153,7 +155,7 @@ class Plan:
         self.backward = sequence(backward, threads)
         step = [*forward, *backward, *([update] if update else [])]
         if guard and scores:
-            step = [*guard.before, *step, *guard.after(scores.watched[0], scores.verdict)]
+            step = [*guard.before, *step, *guard.after(scores, self._rng if self._is_random else None)]
         self.step = sequence(step, threads)
         self._prepare = sequence(self._prepare_calls, threads)
         self._every = [sequence([call], threads) for call in (*self._prepare_calls, *step)]
@@ -182,9 +184,19 @@ class Plan:
 
     def set_step(self, step: int) -> None:
         """Set the step that random numbers are a function of."""
-        if self._is_random:
+        if self._drawn_for != step and self._is_random:
             self._host_rng[:, 1] = step
             self._memory.write(self._rng, self._host_rng)
+        self._drawn_for = step
+
+    def train(self, step: int, update: Update) -> None:
+        """Make the training step of this number, with the update that ``step`` calls."""
+        self.set_step(step)
+        update.begin()
+        self._drawn_for = None  # while nobody knows whether the device has counted
+        self.step()
+        self._drawn_for = step + 1
+        update.end()
 
     def refresh(self, version: int) -> None:
         """Compute what depends on the parameters alone, unless that was done for this version of them."""

@@ -8,6 +8,9 @@ import numpy as np
 
 ALIGNMENT = 64
 
+steps_at_once = 1
+"""Of how many training steps the numbers come to the host in one copy."""
+
 
 class Fetched:
     """Arrays on their way to the host: here they have come at once."""
