@@ -43,6 +43,15 @@ class Simulated:
         """Copy ``samples[rows]`` of a NumPy array (rows: an index array or a slice) into an array of this device."""
         target.memory[...] = samples[rows]
 
+    def intake(self, targets):
+        """Return a call that copies ``array[rows]`` of NumPy arrays into these arrays of this device, one for each."""
+
+        def take(arrays, rows):
+            for target, samples in zip(targets, arrays, strict=True):
+                self.take(target, samples, rows)
+
+        return take
+
     def fill(self, target, value):
         """Set all elements of an array of this device."""
         target.memory[...] = value

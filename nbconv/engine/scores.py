@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-
-
-class Numbers(NamedTuple):
-    """Whether a step was good, and its loss, penalty included, with the metrics."""
-
-    good: bool
-    values: list[float]
 
 
 class Scores:
@@ -33,30 +25,26 @@ class Scores:
 
     def fetch(self) -> Coming:
         """Begin to bring the numbers of what ran last to the host."""
-        return Coming(self._memory.fetch([self._last]), [0])
+        return Coming(self._memory.fetch([self._last]))
 
-    def fetch_steps(self, counts: Sequence[int]) -> Coming:
-        """Begin to bring those of training steps, by their numbers, which are among the last few."""
-        return Coming(self._memory.fetch([self.history]), [count % self.rows for count in counts])
+    def fetch_history(self) -> Coming:
+        """Begin to bring those of the last few training steps."""
+        return Coming(self._memory.fetch([self.history]))
 
 
 class Coming:
     """Numbers on their way to the host."""
 
-    __slots__ = "_fetched", "_rows"
+    __slots__ = ("_fetched",)
 
-    def __init__(self, fetched: Any, rows: list[int]):
-        self._fetched, self._rows = fetched, rows
+    def __init__(self, fetched: Any):
+        self._fetched = fetched
 
     def ready(self) -> bool:
         """Whether they have come, so that nobody has to wait."""
         return self._fetched.ready()
 
-    def numbers(self) -> list[Numbers]:
-        """Wait for them; return those of each step that was asked for."""
-        found = self._fetched.arrays()[0].tolist()
-        return [_numbers(*found[row]) for row in self._rows]
-
-
-def _numbers(verdict: float, penalty: float, loss: float, *metrics: float) -> Numbers:
-    return Numbers(verdict == 1, [loss + penalty, *metrics])
+    def numbers(self) -> list[tuple[bool, list[float]]]:
+        """Wait for them; return of each row whether the step was good, and the loss, penalty included, with metrics."""
+        rows = self._fetched.arrays()[0].tolist()
+        return [(verdict == 1, [loss + penalty, *metrics]) for verdict, penalty, loss, *metrics in rows]

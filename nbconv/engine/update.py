@@ -28,7 +28,7 @@ class Update:
         self.count = 0
         self._memory = memory
         self.hyper = memory.put(np.zeros(2))
-        """What the kernel reads: the learning rate and the number of the update. ``Advance`` counts, after each step."""
+        """What the kernel reads: the learning rate and the number of the update, which ``Advance`` counts."""
         self._there: tuple[float, int] | None = None  # what it holds, if that is known
         self.norm = memory.put(np.zeros(1))
         self._host = np.zeros(2)

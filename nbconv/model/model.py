@@ -239,12 +239,11 @@ class Model(Net):
 
     def _launch(self, plan: Plan, arrays: tuple, index) -> None:
         """Launch a training step; ``_settle`` has its numbers later."""
-        update = self._compiled()
         self._stage(plan, arrays, index)
         self.step += 1
         self._changed()
-        plan.train(self.step, update)
-        self._steps.add(Launched(plan, arrays, index, self.step, update.count), self._plans.scores)
+        updates = plan.train(self.step)
+        self._steps.add(Launched(plan, arrays, index, self.step, updates), self._plans.scores)
 
     def _settle(self, wait: bool = True) -> None:
         """Look at the steps that were launched; raise ``NonFiniteError`` for the first bad one."""

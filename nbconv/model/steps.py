@@ -72,12 +72,13 @@ class Steps:
 
     def _ask(self) -> None:
         if self._launched and self._scores:
-            coming = self._scores.fetch_steps([launched.updates for launched in self._launched])
-            self._running.append((coming, self._launched))
+            self._running.append((self._scores.fetch_history(), self._launched))
             self._launched = []
 
     def _look(self, coming: Coming, steps: list[Launched]) -> None:
-        for launched, (good, values) in zip(steps, coming.numbers(), strict=True):
+        numbers = coming.numbers()
+        for launched in steps:
+            good, values = numbers[launched.updates % len(numbers)]
             if not good:
                 self._running.clear()
                 self._launched.clear()

@@ -91,6 +91,16 @@ def take(target, samples, rows):
     target[...] = samples[rows]
 
 
+def intake(targets):
+    """Return a call that copies ``array[rows]`` of NumPy arrays into these arrays of this device, one for each."""
+
+    def run(arrays, rows):
+        for target, samples in zip(targets, arrays, strict=True):
+            take(target, samples, rows)
+
+    return run
+
+
 def synchronize():
     """Wait until everything asked for is done: on this device it always is."""
 

@@ -37,9 +37,10 @@ class RunningMean:
 
     def add(self, batch: Batch) -> None:
         """Take a batch in."""
-        for i, value in enumerate(batch.values):
-            self._sums[i] += value * batch.samples
-        self._samples += batch.samples
+        sums, (samples, values) = self._sums, batch
+        for i, value in enumerate(values):
+            sums[i] += value * samples
+        self._samples += samples
 
     def means(self) -> dict[str, float]:
         """The means so far, by name."""
