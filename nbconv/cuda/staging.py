@@ -118,7 +118,7 @@ class Ring:
         if offset + nbytes > SEGMENT:
             self._go_on()
             offset = 0
-        self._used = (offset + nbytes + ALIGNMENT - 1) & -ALIGNMENT
+        self._used = _aligned(offset + nbytes)
         segment = self._segments[self._current]
         self._address = segment.address + offset
         return np.ndarray(target.shape, target.dtype, segment.bytes, offset)
@@ -175,16 +175,16 @@ class Intake:
     def _go_on(self) -> None:
         """Turn to the other block, once the GPU has read what was put there before."""
         if not self._blocks:
-            self._blocks = [Pinned(self._driver, PLACES * self._nbytes) for _ in range(2)]
-            self._places = [self._place(block, i) for block in self._blocks for i in range(PLACES)]
+            step = _aligned(self._nbytes)
+            self._blocks = [Pinned(self._driver, PLACES * step) for _ in range(2)]
+            self._places = [self._place(block, i * step) for block in self._blocks for i in range(PLACES)]
         self._used %= 2 * PLACES
         following = self._used // PLACES
         self._blocks[1 - following].record()
         self._blocks[following].wait()
 
-    def _place(self, block: Pinned, number: int) -> tuple[int, list[np.ndarray]]:
+    def _place(self, block: Pinned, offset: int) -> tuple[int, list[np.ndarray]]:
         """An address in a block, and the arrays that begin there."""
-        offset = number * self._nbytes
         starts = [offset + target.data.ptr - self._target for target in self._targets]
         views = [np.ndarray(t.shape, t.dtype, block.bytes, at) for t, at in zip(self._targets, starts, strict=True)]
         return block.address + offset, views
@@ -210,6 +210,10 @@ def _in_a_row(targets) -> int:
             return 0
         end = target.data.ptr + target.nbytes
     return end - start
+
+
+def _aligned(nbytes: int) -> int:
+    return (nbytes + ALIGNMENT - 1) & -ALIGNMENT
 
 
 def _pieces(target) -> list[slice | int]:
@@ -258,7 +262,7 @@ class Results:
 
     def fetch(self, arrays) -> Fetched:
         """Begin to copy arrays of the GPU to the host."""
-        nbytes = sum([(array.nbytes + ALIGNMENT - 1) & -ALIGNMENT for array in arrays])
+        nbytes = sum([_aligned(array.nbytes) for array in arrays])
         size = 1 << (nbytes - 1).bit_length() if nbytes > SMALLEST else SMALLEST
         unused = self._unused[size] if size <= KEPT else []
         with self._turn:
@@ -283,5 +287,5 @@ class Results:
                 if status:
                     raise self._driver.failure(status, "a copy from the GPU")
             views.append(np.ndarray(array.shape, array.dtype, block.bytes, offset))
-            offset += (nbytes + ALIGNMENT - 1) & -ALIGNMENT
+            offset += _aligned(nbytes)
         return views
