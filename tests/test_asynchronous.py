@@ -214,6 +214,23 @@ def test_what_the_host_changes_it_writes():
     equal_states(model, plain)
 
 
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_a_step_whose_kernels_were_timed_counts_once(at_once):
+    x, y = samples(8)
+    timed, plain = model_on(late_device(0, at_once)), model_on("reference")
+    losses = [[net.train_on_batch(x, y)["loss"]] for net in (timed, plain)]
+    state = timed.state_dict()
+    moments = {name: arena.flat.copy() for name, arena in timed._update.state.items()}
+    timed._plans.get("train", 8).run_again()
+    timed.load_state_dict(state)
+    for name, flat in moments.items():
+        timed._update.state[name].flat[:] = flat
+    for net, seen in zip((timed, plain), losses, strict=True):
+        seen.append(net.train_on_batch(x, y)["loss"])
+    assert losses[0] == losses[1]
+    assert counters(timed, 8) == [0.05, 3, 3]
+
+
 def test_after_a_step_that_broke_off_all_is_written():
     x, y = samples(8)
     model = model_on("reference")

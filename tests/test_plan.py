@@ -133,9 +133,7 @@ def test_a_batch_that_batch_norm_cannot_take_is_named():
 def _train(model, plan, staged, labels, order, steps):
     for step in range(steps):
         start = step % 4 * 8
-        model._launch(plan, (*staged, labels), order[start : start + 8])
-        model._settle()
-        model._steps.last()
+        model._train_step(plan, staged, labels, order[start : start + 8])
 
 
 @pytest.fixture

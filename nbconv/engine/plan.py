@@ -204,6 +204,13 @@ class Plan:
         update.end()
         return update.count
 
+    def run_again(self) -> None:
+        """Run the calls of a training step alone, to time them: what they count counts for nobody."""
+        self._drawn_for = None
+        if self._update:
+            self._update.forget()
+        self.step()
+
     def refresh(self, version: int) -> None:
         """Compute what depends on the parameters alone, unless that was done for this version of them."""
         if version == self.version:

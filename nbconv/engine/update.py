@@ -47,6 +47,10 @@ class Update:
             self._memory.write(self.hyper, self._host)
         self._there = None
 
+    def forget(self) -> None:
+        """Do not rely on what the device has counted."""
+        self._there = None
+
     def end(self) -> None:
         """Know that the device has counted this update."""
         self._there = self.lr, self.count + 1

@@ -233,9 +233,14 @@ class Model(Net):
         with self._lock:
             self._settle()
             plan = self._plans.get("train", len(targets))
-            self._launch(plan, (*samples, targets), slice(0, len(targets)))
-            self._settle()
-            return dict(zip(self._names(), self._steps.last().values, strict=True))
+            values = self._train_step(plan, samples, targets, slice(0, len(targets)))
+            return dict(zip(self._names(), values, strict=True))
+
+    def _train_step(self, plan: Plan, samples, targets, index) -> Sequence[float]:
+        """Make a step and return its loss and metrics."""
+        self._launch(plan, (*samples, targets), index)
+        self._settle()
+        return self._steps.last().values
 
     def _launch(self, plan: Plan, arrays: tuple, index) -> None:
         """Launch a training step; ``_settle`` has its numbers later."""
