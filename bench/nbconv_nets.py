@@ -55,7 +55,7 @@ class Trained:
         samples = _placed(np.ascontiguousarray(x.transpose(0, 2, 3, 1), self.model.dtype), self.model)
         self._samples, self._labels = self.model._feed.samples_and_targets(samples, _placed(labels, self.model))
         self._plan = self.model._plans.get("train", len(labels))
-        self.kernels = self._plan.step
+        self.kernels = self._plan.run_again
         """The kernels of a step alone, without what Python does round them."""
         self.flops = 3 * forward_flops(self.model.graph, len(labels))
         """The gradients of inputs and of weights cost as much as forward, each."""

@@ -50,6 +50,7 @@ from nbconv import (
     Tanh,
     Upsample,
 )
+from nbconv.ops.advance import Advance
 from nbconv.ops.base import Op, Shape
 from nbconv.ops.guard import Guard, Snapshot
 from nbconv.ops.optimizer import Optimizer
@@ -143,7 +144,7 @@ class Case(NamedTuple):
         if "rng" in self.op.context:
             arrays["rng"] = np.array([self.seed, step, 7])
         if "hyper" in self.op.context:
-            arrays["hyper"] = np.array([self.op.lr / step, step])
+            arrays["hyper"] = np.array([getattr(self.op, "lr", 1.0) / step, step])
             arrays["grad"] = self._input("grad", np.random.default_rng(step), self.x).astype(dtype)
         return arrays
 
@@ -762,6 +763,11 @@ GUARD = [
     Case(Guard(), (301,), "-inf"),
     Case(Guard(), (301,), "infinite sample"),
 ]
+ADVANCE = [
+    Case(Advance(), (3,)),
+    Case(Advance(4), (5,), "special", steps=6),
+    Case(Advance(3), (301,)),
+]
 STAGE = [
     Case(Gather(), (3, 4)),
     Case(Gather(), (7,)),
@@ -793,6 +799,7 @@ CASES = [
     *LOSS,
     *OPTIMIZER,
     *GUARD,
+    *ADVANCE,
     *STAGE,
 ]
 
@@ -842,6 +849,7 @@ TOLERANCE = {
     L2: {"float32": 2e-7, "float64": 1e-15},
     Snapshot: EXACT,
     Guard: EXACT,
+    Advance: EXACT,
     Gather: EXACT,
     OutOfRange: EXACT,
 }

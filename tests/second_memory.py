@@ -31,14 +31,19 @@ class Late:
 
 
 class LateUnit:
-    """The reference's functions, but for ``fetch``."""
+    """The reference's functions, but for ``fetch``; ``written`` are the arrays that the host wrote to."""
 
-    def __init__(self, behind: int):
-        self.behind, self.fetched, self.waited = behind, 0, 0
+    def __init__(self, behind: int, steps_at_once: int):
+        self.behind, self.steps_at_once, self.fetched, self.waited = behind, steps_at_once, 0, 0
+        self.written: list = []
 
     def fetch(self, arrays):
         self.fetched += 1
         return Late(self, arrays)
+
+    def write(self, target, array):
+        self.written.append(target)
+        reference.device.write(target, array)
 
     def __getattr__(self, name):
         return getattr(reference.device, name)
@@ -85,9 +90,9 @@ def device_of(unit) -> Device:
     return Device("second", 0, SimpleNamespace(device=SimpleNamespace(unit=lambda index: unit), **tables))
 
 
-def late_device(behind: int = 3) -> Device:
-    """The reference, whose numbers come when ``behind`` more were asked for."""
-    return device_of(LateUnit(behind))
+def late_device(behind: int = 3, steps_at_once: int = 1) -> Device:
+    """The reference, whose numbers come when ``behind`` more were asked for, and of several steps at once."""
+    return device_of(LateUnit(behind, steps_at_once))
 
 
 def small_device(capacity: int) -> Device:

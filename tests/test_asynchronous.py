@@ -10,6 +10,7 @@ from second_memory import late_device
 import nbconv as nc
 from nbconv.errors import NonFiniteError
 from nbconv.model.steps import LAG
+from nbconv.ops.advance import Advance
 from nbconv.ops.guard import Guard, Snapshot
 from nbconv.train.callbacks import Callback
 
@@ -36,17 +37,19 @@ def equal_states(model, other):
 
 
 @pytest.mark.parametrize("behind", [0, 1, 3, 100])
-def test_results_do_not_depend_on_when_the_numbers_come(behind):
+@pytest.mark.parametrize("at_once", [1, 3, 4])
+def test_results_do_not_depend_on_when_the_numbers_come(behind, at_once):
     x, y = samples()
-    here, there = model_on("reference"), model_on(late_device(behind))
+    here, there = model_on("reference"), model_on(late_device(behind, at_once))
     histories = [m.fit(x, y, batch_size=7, epochs=2, verbose=0, validation_data=(x, y)).history for m in (here, there)]
     assert histories[0] == histories[1]
     equal_states(there, here)
     np.testing.assert_array_equal(there.predict(x, batch_size=7), here.predict(x, batch_size=7))
 
 
-def test_a_step_is_launched_before_the_last_one_has_ended():
-    device = late_device(behind=1000)
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_a_step_is_launched_before_the_last_one_has_ended(at_once):
+    device = late_device(1000, at_once)
     launched, waited = [], []
 
     class Watch(Callback):
@@ -57,7 +60,7 @@ def test_a_step_is_launched_before_the_last_one_has_ended():
     x, y = samples(40)
     model_on(device).fit(x, y, batch_size=4, verbose=0, callbacks=[Watch()])
     assert launched == list(range(10))
-    assert waited == [max(0, step + 1 - LAG) for step in launched]
+    assert waited == [max(0, (step + 1) // at_once - LAG // at_once) for step in launched]
 
 
 def test_a_device_that_is_done_has_no_step_in_flight():
@@ -74,16 +77,17 @@ def test_a_device_that_is_done_has_no_step_in_flight():
 
 def test_who_looks_at_the_numbers_waits_for_them():
     x, y = samples(40)
-    losses = {}
-    for device in "reference", late_device(behind=1000):
+    losses = [], [], []
+    devices = "reference", late_device(1000), late_device(1000, steps_at_once=4)
+    for device, seen in zip(devices, losses, strict=True):
 
         class Watch(Callback):
-            def on_batch_end(self, step, logs, device=device):
-                losses.setdefault(str(device), []).append(logs["loss"])
+            def on_batch_end(self, step, logs, seen=seen):
+                seen.append(logs["loss"])
 
         model_on(device).fit(x, y, batch_size=4, verbose=0, callbacks=[Watch()])
-    first, second = losses.values()
-    assert first == second and len(first) == 10
+    first, second, third = losses
+    assert first == second == third and len(first) == 10
 
 
 def spoil(x, batch):
@@ -94,11 +98,12 @@ def spoil(x, batch):
 
 
 @pytest.mark.parametrize("behind", [0, 2, 100])
+@pytest.mark.parametrize("at_once", [1, 4])
 @pytest.mark.parametrize("bad", [0, 2, 5])
-def test_a_bad_step_and_all_after_it_leave_no_trace(behind, bad):
+def test_a_bad_step_and_all_after_it_leave_no_trace(behind, at_once, bad):
     """Steps after the bad one were launched already: the outputs are dead, and momentum would move the parameters."""
     x, y = samples()
-    device = late_device(behind) if behind else "reference"
+    device = late_device(behind, at_once) if behind else "reference"
     model, wanted = model_on(device), model_on("reference")
     for net in model, wanted:
         net.fit(x, y, batch_size=8, verbose=0)
@@ -133,7 +138,8 @@ def test_dead_outputs_do_not_hide_the_flag():
         np.testing.assert_array_equal(net.state_dict()[name], value)
 
 
-def test_an_error_of_a_callback_leaves_no_step_behind():
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_an_error_of_a_callback_leaves_no_step_behind(at_once):
     x, y = samples()
 
     class Stop(Callback):
@@ -141,7 +147,7 @@ def test_an_error_of_a_callback_leaves_no_step_behind():
             if step == 3:
                 raise ValueError("enough")
 
-    model = model_on(late_device(100))
+    model = model_on(late_device(100, at_once))
     with pytest.raises(ValueError, match="enough"):
         model.fit(spoil(x, 2), y, batch_size=8, verbose=0, shuffle=False, check_finite=False, callbacks=[Stop()])
     assert model.step == 3 and model._compiled().count == 2
@@ -149,7 +155,8 @@ def test_an_error_of_a_callback_leaves_no_step_behind():
     assert model._compiled().count == 8
 
 
-def test_a_model_in_training_may_be_saved_and_used(tmp_path):
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_a_model_in_training_may_be_saved_and_used(tmp_path, at_once):
     x, y = samples()
     counts = []
 
@@ -160,9 +167,88 @@ def test_a_model_in_training_may_be_saved_and_used(tmp_path):
             assert np.isfinite(self.model.evaluate(x, y)["loss"])
             self.model.train_on_batch(x[:8], y[:8])
 
-    history = model_on(late_device(2)).fit(x, y, batch_size=8, verbose=0, callbacks=[Save()])
+    history = model_on(late_device(2, at_once)).fit(x, y, batch_size=8, verbose=0, callbacks=[Save()])
     assert counts == [1, 3, 5, 7, 9, 11]
     assert len(history.history["loss"]) == 1
+
+
+def counters(model, batch):
+    """Learning rate, updates and the step of the random numbers, as the device has them for a step of this batch."""
+    plan = model._plans.get("train", batch)
+    return [*model._update.hyper, *np.unique(plan._rng[:, 1])]
+
+
+def test_steps_are_counted_on_the_device():
+    x, y = samples(40)
+    device = late_device(0)
+    model = model_on(device)
+    model.fit(x, y, batch_size=8, verbose=0)
+    device.memory.written.clear()
+    model.fit(x, y, batch_size=8, verbose=0, epochs=3)
+    assert not device.memory.written
+    assert counters(model, 8) == [0.05, 21, 21]
+
+
+def test_what_the_host_changes_it_writes():
+    x, y = samples(40)
+    device = late_device(0)
+    model, plain = model_on(device), model_on("reference")
+
+    class Slower(Callback):
+        def on_batch_end(self, step, logs):
+            if step == 2:
+                self.model.lr = 0.01
+
+    for net in model, plain:
+        net.fit(x, y, batch_size=8, verbose=0, callbacks=[Slower()])
+    assert counters(model, 8) == [0.01, 6, 6]
+    device.memory.written.clear()
+    for net in model, plain:
+        net.fit(x, y, batch_size=15, verbose=0)  # 15, 15 and 10: each plan begins with a step of its own
+    tables = [model._plans.get("train", size)._rng for size in (15, 10)]
+    assert [array.size for array in device.memory.written] == [table.size for table in tables] * 2
+    for net in model, plain:
+        net.step = 100
+        net.fit(x, y, batch_size=8, verbose=0)
+    assert counters(model, 8) == [0.01, 14, 106]
+    equal_states(model, plain)
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_a_step_whose_kernels_were_timed_counts_once(at_once):
+    x, y = samples(8)
+    timed, plain = model_on(late_device(0, at_once)), model_on("reference")
+    losses = [[net.train_on_batch(x, y)["loss"]] for net in (timed, plain)]
+    state = timed.state_dict()
+    moments = {name: arena.flat.copy() for name, arena in timed._update.state.items()}
+    timed._plans.get("train", 8).run_again()
+    timed.load_state_dict(state)
+    for name, flat in moments.items():
+        timed._update.state[name].flat[:] = flat
+    for net, seen in zip((timed, plain), losses, strict=True):
+        seen.append(net.train_on_batch(x, y)["loss"])
+    assert losses[0] == losses[1]
+    assert counters(timed, 8) == [0.05, 3, 3]
+
+
+def test_after_a_step_that_broke_off_all_is_written():
+    x, y = samples(8)
+    model = model_on("reference")
+    model.train_on_batch(x, y)
+    plan = model._plans.get("train", 8)
+    run = plan.step
+
+    def interrupted():
+        run()
+        raise KeyboardInterrupt
+
+    plan.step = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        model.train_on_batch(x, y)
+    plan.step = run
+    model._update.count, model.step = 1, 1  # as the caller likes
+    model.train_on_batch(x, y)
+    assert counters(model, 8) == [0.05, 3, 3]
 
 
 @on_every_device
@@ -183,3 +269,13 @@ def test_the_guard(device, dtype, loss, norm):
 def test_a_snapshot_stays_once_the_flag_is_set(device):
     bound = Bound(Case(Snapshot(), (300,)), device, "float64", given={"flag": np.full(300, np.nan)})
     assert np.isnan(bound.forward()["out"]).all()  # what was there before
+
+
+@on_every_device
+def test_the_end_of_a_step(device):
+    given = {"scores": np.array([1.0, 2.0]), "rng": np.array([5, 6, 7]), "hyper": np.array([0.1, 6.0])}
+    results = Bound(Case(Advance(4), (2,)), device, "float64", given=given).forward()
+    np.testing.assert_array_equal(results["out"][2], [1, 2])
+    assert np.isnan(results["out"][[0, 1, 3]]).all()  # what was there before
+    np.testing.assert_array_equal(results["rng"], [5, 7, 7])
+    np.testing.assert_array_equal(results["hyper"], [0.1, 7])

@@ -63,14 +63,14 @@ def test_train_evaluate_predict(tmp_path, monkeypatch, ten_digits):
 @pytest.mark.parametrize("stop, code, says", [(KeyboardInterrupt(), 130, "interrupted"), (NonFinite("nan"), 2, "nan")])
 @pytest.mark.parametrize("steps", [0, 30])
 def test_a_net_is_kept_when_training_stops(tmp_path, monkeypatch, stop, code, says, steps):
-    make_step = nc.Model._train_step
+    make_step = nc.Model._launch
 
     def stopping(model, *arguments):
         if model.step == steps:
             raise stop
         return make_step(model, *arguments)
 
-    monkeypatch.setattr(nc.Model, "_train_step", stopping)
+    monkeypatch.setattr(nc.Model, "_launch", stopping)
     out = tmp_path / "net.safetensors"
     result = CliRunner().invoke(cli.main, ["train", "digits", "--device", "reference", "--out", str(out)])
     assert result.exit_code == code and says in result.stderr.splitlines()[-1]

@@ -28,7 +28,19 @@ def _op_types():
 
 
 OPS = _op_types()
-FUNCTIONS = {"available", "empty", "put", "get", "write", "take", "synchronize", "sequence", "on_compile", "describe"}
+FUNCTIONS = {
+    "available",
+    "empty",
+    "put",
+    "get",
+    "write",
+    "take",
+    "intake",
+    "synchronize",
+    "sequence",
+    "on_compile",
+    "describe",
+}
 
 every_op = pytest.mark.parametrize("op_type", OPS)
 every_device = pytest.mark.parametrize("device", WITH_CUDA)

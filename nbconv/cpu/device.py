@@ -22,6 +22,9 @@ from .vector import FEATURES, VECTOR_BITS
 ALIGNMENT = 64
 """A cache line, and the widest vector."""
 
+steps_at_once = 1
+"""Of how many training steps the numbers come to the host in one copy."""
+
 provide_layer()  # before anything starts Numba's threads
 
 _WORKQUEUE = RLock()
@@ -115,7 +118,17 @@ def take(target, samples, rows):
     if isinstance(rows, slice):
         target[...] = samples[rows]
     else:
-        samples.take(rows, axis=0, out=target, mode="clip")  # any other mode copies once more
+        samples.take(rows, 0, target, "clip")  # any other mode copies once more
+
+
+def intake(targets):
+    """Return a call that copies ``array[rows]`` of NumPy arrays into these arrays of this device, one for each."""
+
+    def run(arrays, rows):
+        for target, samples in zip(targets, arrays, strict=True):
+            take(target, samples, rows)
+
+    return run
 
 
 def synchronize():

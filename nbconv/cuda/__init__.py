@@ -1,6 +1,7 @@
 """The GPU device: every kernel plainly written for `numba.cuda`."""
 
 from ..ops.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from ..ops.advance import Advance
 from ..ops.augment import Normalize, RandomCrop, RandomHorizontalFlip
 from ..ops.conv import Conv2d
 from ..ops.conv_transpose import ConvTranspose2d
@@ -20,6 +21,7 @@ from ..ops.sequence import AvgPool1d, Conv1d, GlobalAvgPool1d, MaxPool1d
 from ..ops.stage import Gather, OutOfRange
 from . import (
     activation,
+    advance,
     augment,
     conv,
     conv_transpose,
@@ -89,6 +91,7 @@ KERNELS: dict = {
     RMSProp: (optimizer.rmsprop, None),
     Snapshot: (guard.snapshot, None),
     Guard: (guard.guard, None),
+    Advance: (advance.advance, None),
     Gather: (stage.gather, None),
     OutOfRange: (stage.out_of_range, None),
 }

@@ -16,7 +16,7 @@ from .foreign import adopt
 from .graph import LaunchSequence
 from .kernel import flat
 from .memory import Memory
-from .staging import Fetched, Results, Ring
+from .staging import Fetched, Results, Ring, intake
 
 
 class Hardware(NamedTuple):
@@ -34,6 +34,9 @@ class GPU:
     All work is asked for in order on one stream, and nothing but ``get``, ``synchronize`` and ``Fetched.arrays``
     waits for it. Several Python threads may use it; they take turns.
     """
+
+    steps_at_once = 4
+    """Of how many training steps the numbers come to the host in one copy."""
 
     def __init__(self, index: int):
         self.index = index
@@ -81,6 +84,10 @@ class GPU:
     def take(self, target, samples, rows):
         """Copy ``samples[rows]`` of a NumPy array (rows: an index array or a slice) into an array of this device."""
         self._hardware.ring.take(target, samples, rows)
+
+    def intake(self, targets):
+        """Return a call that copies ``array[rows]`` of NumPy arrays into these arrays of this device, one for each."""
+        return intake(self._driver, self._hardware.ring, targets)
 
     def fill(self, target, value):
         """Set all elements of an array of this device."""

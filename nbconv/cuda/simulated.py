@@ -14,6 +14,9 @@ from .simulator import DeviceArray
 class Simulated:
     """A device whose memory is the host's and whose kernels run thread by thread, each call to its end."""
 
+    steps_at_once = 4
+    """Of how many training steps the numbers come to the host in one copy."""
+
     def __init__(self, index: int):
         self.index = index
 
@@ -39,6 +42,15 @@ class Simulated:
     def take(self, target, samples, rows):
         """Copy ``samples[rows]`` of a NumPy array (rows: an index array or a slice) into an array of this device."""
         target.memory[...] = samples[rows]
+
+    def intake(self, targets):
+        """Return a call that copies ``array[rows]`` of NumPy arrays into these arrays of this device, one for each."""
+
+        def take(arrays, rows):
+            for target, samples in zip(targets, arrays, strict=True):
+                self.take(target, samples, rows)
+
+        return take
 
     def fill(self, target, value):
         """Set all elements of an array of this device."""

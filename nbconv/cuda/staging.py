@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections import defaultdict
+from collections.abc import Callable
 from weakref import finalize
 
 import numpy as np
@@ -22,6 +23,9 @@ SEGMENTS = 8
 """The ring: so many bytes, so many times. The host is at most this far ahead of the GPU."""
 
 ALIGNMENT = 64
+SMALL, PLACES = 1 << 16, 8
+"""A batch of at most so many bytes is put together at one of twice so many places that the plan has for it."""
+
 SMALLEST, KEPT = 256, 16 << 20
 """Sizes of blocks for results; larger ones are freed after use."""
 
@@ -114,7 +118,7 @@ class Ring:
         if offset + nbytes > SEGMENT:
             self._go_on()
             offset = 0
-        self._used = (offset + nbytes + ALIGNMENT - 1) & -ALIGNMENT
+        self._used = _aligned(offset + nbytes)
         segment = self._segments[self._current]
         self._address = segment.address + offset
         return np.ndarray(target.shape, target.dtype, segment.bytes, offset)
@@ -136,6 +140,80 @@ class Ring:
         else:
             self._segments[following].wait()
         self._current = following
+
+
+class Intake:
+    """A call that copies ``array[rows]`` of NumPy arrays into small arrays that lie in a row on a GPU, in one copy.
+
+    It has a few places of its own to put them together at, made ready when it is first called, so that little is left
+    to do then: they are in two blocks, and while the GPU reads one of them the other is filled.
+    """
+
+    def __init__(self, driver: Driver, targets):
+        self._driver, self._turn, self._stream = driver, driver.turn, driver.stream
+        self._targets, self._target = targets, targets[0].data.ptr
+        self._nbytes = _in_a_row(targets)
+        self._blocks: list[Pinned] = []
+        self._places: list[tuple[int, list[np.ndarray]]] = []
+        self._used = 2 * PLACES
+
+    def __call__(self, arrays, rows) -> None:
+        with self._turn:
+            if self._used % PLACES == 0:
+                self._go_on()
+            address, views = self._places[self._used]
+            self._used += 1
+            for view, samples in zip(views, arrays, strict=True):
+                if samples.dtype is view.dtype and type(rows) is not slice:
+                    samples.take(rows, 0, view, "clip")  # any other mode copies once more
+                else:
+                    view[...] = samples[rows]
+            (status,) = api.cuMemcpyHtoDAsync(self._target, address, self._nbytes, self._stream)
+            if status:
+                raise self._driver.failure(status, "a copy to the GPU")
+
+    def _go_on(self) -> None:
+        """Turn to the other block, once the GPU has read what was put there before."""
+        if not self._blocks:
+            step = _aligned(self._nbytes)
+            self._blocks = [Pinned(self._driver, PLACES * step) for _ in range(2)]
+            self._places = [self._place(block, i * step) for block in self._blocks for i in range(PLACES)]
+        self._used %= 2 * PLACES
+        following = self._used // PLACES
+        self._blocks[1 - following].record()
+        self._blocks[following].wait()
+
+    def _place(self, block: Pinned, offset: int) -> tuple[int, list[np.ndarray]]:
+        """An address in a block, and the arrays that begin there."""
+        starts = [offset + target.data.ptr - self._target for target in self._targets]
+        views = [np.ndarray(t.shape, t.dtype, block.bytes, at) for t, at in zip(self._targets, starts, strict=True)]
+        return block.address + offset, views
+
+
+def intake(driver: Driver, ring: Ring, targets) -> Callable:
+    """Return a call that copies ``array[rows]`` of NumPy arrays into arrays of a GPU, one for each."""
+    if 0 < _in_a_row(targets) <= SMALL:
+        return Intake(driver, targets)
+
+    def take(arrays, rows):
+        for target, samples in zip(targets, arrays, strict=True):
+            ring.take(target, samples, rows)
+
+    return take
+
+
+def _in_a_row(targets) -> int:
+    """How many bytes arrays take that lie one after the other, or 0 if they do not."""
+    start = end = targets[0].data.ptr
+    for target in targets:
+        if not 0 <= target.data.ptr - end < ALIGNMENT:
+            return 0
+        end = target.data.ptr + target.nbytes
+    return end - start
+
+
+def _aligned(nbytes: int) -> int:
+    return (nbytes + ALIGNMENT - 1) & -ALIGNMENT
 
 
 def _pieces(target) -> list[slice | int]:
@@ -184,7 +262,7 @@ class Results:
 
     def fetch(self, arrays) -> Fetched:
         """Begin to copy arrays of the GPU to the host."""
-        nbytes = sum([(array.nbytes + ALIGNMENT - 1) & -ALIGNMENT for array in arrays])
+        nbytes = sum([_aligned(array.nbytes) for array in arrays])
         size = 1 << (nbytes - 1).bit_length() if nbytes > SMALLEST else SMALLEST
         unused = self._unused[size] if size <= KEPT else []
         with self._turn:
@@ -209,5 +287,5 @@ class Results:
                 if status:
                     raise self._driver.failure(status, "a copy from the GPU")
             views.append(np.ndarray(array.shape, array.dtype, block.bytes, offset))
-            offset += (nbytes + ALIGNMENT - 1) & -ALIGNMENT
+            offset += _aligned(nbytes)
         return views

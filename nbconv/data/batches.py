@@ -32,5 +32,5 @@ class Batches:
         """Yield the batches of one epoch (from 0), each as something to index samples with."""
         order = np.random.default_rng((self.seed, number)).permutation(self.count) if self.shuffle else None
         for start in range(0, self.count, self.batch_size):
-            batch = slice(start, min(start + self.batch_size, self.count))
-            yield batch if order is None else order[batch]
+            end = start + self.batch_size
+            yield slice(start, min(end, self.count)) if order is None else order[start:end]

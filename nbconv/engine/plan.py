@@ -25,6 +25,7 @@ from .rewrites import folded_parameters
 from .schedule import Accumulate, Backward, Forward, schedule
 from .scores import Scores
 from .storage import Arrangement, Storage
+from .update import Update
 
 
 class MemoryReport(NamedTuple):
@@ -99,8 +100,8 @@ class Plan:
         What the weights add to the loss: computed in ``refresh``, or in training at the end of ``backward``.
     scores : Scores, optional
         Where the last outputs lie, if these are a loss and metrics.
-    update : callable, optional
-        What ``step`` calls after backward: the optimiser.
+    update : Update, optional
+        What ``step`` does after backward: the optimiser.
     guard : Guard, optional
         What ``step`` calls before all else and after the update. Needs ``scores``.
     """
@@ -118,11 +119,12 @@ class Plan:
         threads: int | None = None,
         penalty: Penalty | None = None,
         scores: Scores | None = None,
-        update=None,
+        update: Update | None = None,
         guard: Guard | None = None,
     ):
         self.graph, self.parameters, self.batch, self.training = graph, parameters, batch, training
         self.device = parameters.device
+        self._update = update
         self.version: int | None = None
         """Which version of the parameters ``refresh`` has seen last; the caller counts."""
         self._memory = self.device.memory
@@ -137,12 +139,15 @@ class Plan:
         self._prepare_calls: list = [penalty.measure] if penalty and not training else []
         self._rng = self._memory.empty((len(graph.nodes), 3), "int64")
         self._is_random = any(node.op.context for node in graph.nodes)
+        self._drawn_for: int | None = 0  # the step in _rng, if it is known
         self._host_rng = np.zeros(self._rng.shape, np.int64)
         self._host_rng[:, 0] = seed
         self._host_rng[:, 2] = [crc32(node.name.encode()) for node in graph.nodes]
         self._memory.write(self._rng, self._host_rng)
         self.sources = [self.value(position) for position in graph.sources]
         """The arrays that the caller writes before a run, in the order of ``graph.sources``."""
+        self.stage = self._memory.intake(self.sources)
+        """What writes them: ``plan.stage(arrays, rows)`` copies ``array[rows]`` of a NumPy array into each."""
         self.outputs = [self.value(position) for position in graph.outputs]
         """The arrays that the caller reads after one, in the order of ``graph.outputs``."""
         forward = [call for step in self._schedule.forward for call in self._bind_forward(step)]
@@ -151,9 +156,9 @@ class Plan:
         sequence = self._memory.sequence
         self.forward = sequence(forward, threads)
         self.backward = sequence(backward, threads)
-        step = [*forward, *backward, *([update] if update else [])]
+        step = [*forward, *backward, *([update.call] if update else [])]
         if guard and scores:
-            step = [*guard.before, *step, *guard.after(scores.watched[0], scores.verdict)]
+            step = [*guard.before, *step, *guard.after(scores, self._rng if self._is_random else None)]
         self.step = sequence(step, threads)
         self._prepare = sequence(self._prepare_calls, threads)
         self._every = [sequence([call], threads) for call in (*self._prepare_calls, *step)]
@@ -182,9 +187,29 @@ class Plan:
 
     def set_step(self, step: int) -> None:
         """Set the step that random numbers are a function of."""
-        if self._is_random:
+        if self._drawn_for != step and self._is_random:
             self._host_rng[:, 1] = step
             self._memory.write(self._rng, self._host_rng)
+        self._drawn_for = step
+
+    def train(self, step: int) -> int:
+        """Make the training step of this number, with update and guard; return how many updates there were."""
+        update = self._update
+        assert update is not None, "a plan that trains has an update"
+        self.set_step(step)
+        update.begin()
+        self._drawn_for = None  # while nobody knows whether the device has counted
+        self.step()
+        self._drawn_for = step + 1
+        update.end()
+        return update.count
+
+    def run_again(self) -> None:
+        """Run the calls of a training step alone, to time them: what they count counts for nobody."""
+        self._drawn_for = None
+        if self._update:
+            self._update.forget()
+        self.step()
 
     def refresh(self, version: int) -> None:
         """Compute what depends on the parameters alone, unless that was done for this version of them."""

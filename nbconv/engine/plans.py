@@ -77,12 +77,13 @@ class Plans:
         Raises ``OutOfDeviceMemory`` where there is too little memory for it; other plans are given up first.
         """
         key = (use, batch, input_gradients)
-        if key not in self._plans:
-            self._plans[key] = self._make_room(use, batch, input_gradients)
+        plan = self._plans.get(key)
+        if plan is None:
+            self._plans[key] = plan = self._make_room(use, batch, input_gradients)
             if len(self._plans) > KEPT:
                 self._plans.popitem(last=False)
         self._plans.move_to_end(key)
-        return self._plans[key]
+        return plan
 
     def _make_room(self, use: str, batch: int, input_gradients: bool) -> Plan:
         """Make a plan; where there is too little memory, without the others."""
@@ -126,7 +127,7 @@ class Plans:
             threads=self._threads,
             penalty=self._penalty if has_loss else None,
             scores=self._scores if has_loss else None,
-            update=self._update.call if self._update and is_trained else None,
+            update=self._update if is_trained else None,
             guard=self._guard if is_trained else None,
         )
         if is_trained:

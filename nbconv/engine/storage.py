@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from itertools import accumulate
 from math import prod
 from typing import Any
 
@@ -39,11 +40,18 @@ class Arrangement:
         self._graph, self._schedule = graph, schedule
         self._buffers = _buffers(graph, schedule, batch, device, dtype)
         lives = {key: life for key, life in self._lifetimes(keep_prepared).items() if key not in elsewhere}
-        blocks = [Block(_nbytes(self._buffers[key]), *life) for key, life in lives.items()]
+        sources: list[Key] = [("value", i) for i in graph.sources]  # in a row, so that one copy may bring them
+        rows = [sources, *([key] for key in lives if key not in sources)]
+        sizes = {key: aligned(_nbytes(self._buffers[key])) for key in lives}
+        blocks = [Block(sum(sizes[key] for key in row), *lives[row[0]]) for row in rows]
         layout = lay_out(blocks)
         self.nbytes = layout.nbytes
-        self.without_reuse = sum(aligned(block.nbytes) for block in blocks)
-        self._starts = dict(zip(lives, layout.offsets, strict=True))
+        self.without_reuse = sum(sizes.values())
+        self._starts = {
+            key: start
+            for row, offset in zip(rows, layout.offsets, strict=True)
+            for key, start in zip(row, accumulate([sizes[key] for key in row], initial=offset), strict=False)
+        }
 
     def views(self, arena: Any) -> dict[Key, Any]:
         """The arrays, in an arena of ``nbytes`` bytes."""

@@ -27,18 +27,30 @@ class Update:
         self.lr = optimizer.lr
         self.count = 0
         self._memory = memory
-        self._hyper = memory.put(np.zeros(2))
+        self.hyper = memory.put(np.zeros(2))
+        """What the kernel reads: the learning rate and the number of the update, which ``Advance`` counts."""
+        self._there: tuple[float, int] | None = None  # what it holds, if that is known
         self.norm = memory.put(np.zeros(1))
         self._host = np.zeros(2)
         scratch, _ = scratch_shapes(optimizer, parameters.device, dtype, param.flat.shape, grad.flat.shape)
-        arrays = {"param": param.flat, "grad": grad.flat, "hyper": self._hyper, "out": self.norm}
+        arrays = {"param": param.flat, "grad": grad.flat, "hyper": self.hyper, "out": self.norm}
         arrays.update({name: arena.flat for name, arena in self.state.items()})
         self.call = bind_forward(
             optimizer, parameters.device, arrays, {name: memory.empty(*buffer) for name, buffer in scratch.items()}
         )
 
     def begin(self) -> None:
-        """Hand the learning rate and the number of this update to the kernel, and count it."""
+        """See to it that the kernel finds the learning rate and the number of this update, and count it."""
         self.count += 1
-        self._host[0], self._host[1] = self.lr, self.count
-        self._memory.write(self._hyper, self._host)
+        if self._there != (self.lr, self.count):
+            self._host[0], self._host[1] = self.lr, self.count
+            self._memory.write(self.hyper, self._host)
+        self._there = None
+
+    def forget(self) -> None:
+        """Do not rely on what the device has counted."""
+        self._there = None
+
+    def end(self) -> None:
+        """Know that the device has counted this update."""
+        self._there = self.lr, self.count + 1

@@ -198,20 +198,24 @@ class Model(Net):
                 self._plans.get("train", size)
         self.monitored = (*self._names(), *(f"val_{name}" for name in self._names() if validate))
 
+        arrays = (*samples, targets)
+
         def train_batch(index):
             with self._lock:
-                self._train_step(self._plans.get("train", count(index)), samples, targets, index, False)
+                self._launch(self._plans.get("train", count(index)), arrays, index)
+                self._settle(False)
+                return self._steps.take()
 
-        def finished(wait):
+        def finish():
             with self._lock:
-                self._settle(wait)
+                self._settle()
                 return self._steps.take()
 
         self._steps.take()
         try:
             with showing_compilation(self.device, verbose):
                 return loop.fit(
-                    *(self, batches, train_batch, finished, validate),
+                    *(self, batches, train_batch, finish, validate),
                     names=self._names(),
                     epochs=epochs,
                     callbacks=callbacks,
@@ -232,18 +236,19 @@ class Model(Net):
             values = self._train_step(plan, samples, targets, slice(0, len(targets)))
             return dict(zip(self._names(), values, strict=True))
 
-    def _train_step(self, plan: Plan, samples, targets, index, wait: bool = True) -> Sequence[float]:
-        """Launch a step and return its loss and metrics, or without ``wait`` nothing: ``_settle`` has them later."""
-        update, arrays = self._compiled(), (*samples, targets)
-        self._stage(plan, arrays, index)
-        self._begin_training_forward(plan)
-        update.begin()
-        plan.step()
-        self._steps.add(Launched(plan, arrays, index, self.step, update.count, self._plans.scores.fetch()))
-        if not wait:
-            return []
+    def _train_step(self, plan: Plan, samples, targets, index) -> Sequence[float]:
+        """Make a step and return its loss and metrics."""
+        self._launch(plan, (*samples, targets), index)
         self._settle()
         return self._steps.last().values
+
+    def _launch(self, plan: Plan, arrays: tuple, index) -> None:
+        """Launch a training step; ``_settle`` has its numbers later."""
+        self._stage(plan, arrays, index)
+        self.step += 1
+        self._changed()
+        updates = plan.train(self.step)
+        self._steps.add(Launched(plan, arrays, index, self.step, updates), self._plans.scores)
 
     def _settle(self, wait: bool = True) -> None:
         """Look at the steps that were launched; raise ``NonFiniteError`` for the first bad one."""
@@ -291,7 +296,7 @@ class Model(Net):
             self._begin_training_forward(plan)
             plan.forward()
             plan.backward()
-            _, (loss, *_) = self._plans.scores.fetch().numbers()
+            ((_, (loss, *_)),) = self._plans.scores.fetch().numbers()
             return loss, self.parameters.gradients()
 
     def evaluate(self, x, y, batch_size: int = 256, check_finite: bool = True) -> dict[str, float]:
@@ -307,7 +312,7 @@ class Model(Net):
         mean = loop.RunningMean(self._names())
         with self._lock:
             for size, coming in ahead(self._evaluations((*samples, targets), batches)):
-                _, values = coming.numbers()
+                ((_, values),) = coming.numbers()
                 mean.add(loop.Batch(size, values))
         return mean.means()
 

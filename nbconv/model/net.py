@@ -257,12 +257,14 @@ class Net:
         self._version += 1
 
     def _stage(self, plan: Plan, arrays: Sequence[Any], index) -> None:
-        take = self.device.memory.take
+        if Resident not in map(type, arrays):
+            plan.stage(arrays, index)
+            return
         for source, array in zip(plan.sources, arrays, strict=True):
             if isinstance(array, Resident):
                 array.take(source, index)
             else:
-                take(source, array, index)
+                self.device.memory.take(source, array, index)
 
     def _hold(self, values: Any, name: str, channels_first: bool) -> Resident | None:
         """Samples that lie on this device, as plans read them."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..engine.plan import Plan
-from ..engine.scores import Coming
+from ..engine.scores import Coming, Scores
 from ..train.loop import Batch
 
 LAG = 4
@@ -25,7 +25,6 @@ class Launched(NamedTuple):
     step: int
     updates: int
     """How many there were, this one included."""
-    coming: Coming
 
 
 class BadStep(Exception):
@@ -40,28 +39,49 @@ class Steps:
     """The steps of a model in the order of their launch: those that run, and the numbers of those that have ended.
 
     A device that computes while the host goes on is a few steps behind; on another, each step has ended when the next
-    is launched.
+    is launched. Their numbers are asked for as many at once as the device keeps.
     """
 
     def __init__(self) -> None:
-        self._running: deque[Launched] = deque()
+        self._launched: list[Launched] = []  # whose numbers nobody has asked for
+        self._scores: Scores | None = None  # where those are
+        self._running: deque[tuple[Coming, list[Launched]]] = deque()
         self._ended: list[Batch] = []
 
-    def add(self, launched: Launched) -> None:
-        """Take a step that was launched just now."""
-        self._running.append(launched)
+    def add(self, launched: Launched, scores: Scores) -> None:
+        """Take a step that was launched just now; its numbers come from ``scores``."""
+        if scores is not self._scores:
+            self._ask()
+            self._scores = scores
+        self._launched.append(launched)
+        if len(self._launched) == scores.rows:
+            self._ask()
 
     def settle(self, wait: bool = True) -> None:
         """Look at the numbers of all steps, or without ``wait`` of those that have come.
 
         Raises ``BadStep`` for the first bad one, and then forgets those after it, whose numbers mean nothing.
         """
+        if wait:
+            self._ask()
+        elif self._launched:
+            return  # it was looked at when the last numbers were asked for
         running = self._running
-        while running and (wait or len(running) > LAG or running[0].coming.ready()):
-            launched = running.popleft()
-            good, values = launched.coming.numbers()
+        while running and (wait or len(running) * len(running[0][1]) > LAG or running[0][0].ready()):
+            self._look(*running.popleft())
+
+    def _ask(self) -> None:
+        if self._launched and self._scores:
+            self._running.append((self._scores.fetch_history(), self._launched))
+            self._launched = []
+
+    def _look(self, coming: Coming, steps: list[Launched]) -> None:
+        numbers = coming.numbers()
+        for launched in steps:
+            good, values = numbers[launched.updates % len(numbers)]
             if not good:
-                running.clear()
+                self._running.clear()
+                self._launched.clear()
                 raise BadStep(launched, values[0])
             self._ended.append(Batch(launched.plan.batch, values))
 

@@ -4,6 +4,7 @@ It follows the definitions term by term, in float32 or float64, and is as slow a
 """
 
 from ..ops.activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
+from ..ops.advance import Advance
 from ..ops.augment import Normalize, RandomCrop, RandomHorizontalFlip
 from ..ops.conv import Conv2d
 from ..ops.conv_transpose import ConvTranspose2d
@@ -23,6 +24,7 @@ from ..ops.sequence import AvgPool1d, Conv1d, GlobalAvgPool1d, MaxPool1d
 from ..ops.stage import Gather, OutOfRange
 from . import (
     activation,
+    advance,
     augment,
     conv,
     conv_transpose,
@@ -91,6 +93,7 @@ KERNELS = {
     RMSProp: (optimizer.rmsprop, None),
     Snapshot: (guard.snapshot, None),
     Guard: (guard.guard, None),
+    Advance: (advance.advance, None),
     Gather: (stage.gather, None),
     OutOfRange: (stage.out_of_range, None),
 }

@@ -8,6 +8,9 @@ import numpy as np
 
 ALIGNMENT = 64
 
+steps_at_once = 1
+"""Of how many training steps the numbers come to the host in one copy."""
+
 
 class Fetched:
     """Arrays on their way to the host: here they have come at once."""
@@ -86,6 +89,16 @@ def adopt(array):
 def take(target, samples, rows):
     """Copy ``samples[rows]`` of a NumPy array (rows: an index array or a slice) into an array of this device."""
     target[...] = samples[rows]
+
+
+def intake(targets):
+    """Return a call that copies ``array[rows]`` of NumPy arrays into these arrays of this device, one for each."""
+
+    def run(arrays, rows):
+        for target, samples in zip(targets, arrays, strict=True):
+            take(target, samples, rows)
+
+    return run
 
 
 def synchronize():

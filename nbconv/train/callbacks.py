@@ -51,6 +51,7 @@ class CallbackList(Callback):
             if not isinstance(callback, Callback):
                 raise OptionError(f"callbacks must be instances of nbconv's Callback, got {callback!r}")
             callback.model = model
+        self._after_batches = [c for c in self.callbacks if type(c).on_batch_end is not Callback.on_batch_end]
 
     def on_train_begin(self):
         for callback in self.callbacks:
@@ -69,7 +70,7 @@ class CallbackList(Callback):
             callback.on_epoch_end(epoch, logs)
 
     def on_batch_end(self, step, logs):
-        for callback in self.callbacks:
+        for callback in self._after_batches:
             callback.on_batch_end(step, logs)
 
 

@@ -37,9 +37,10 @@ class RunningMean:
 
     def add(self, batch: Batch) -> None:
         """Take a batch in."""
-        for i, value in enumerate(batch.values):
-            self._sums[i] += value * batch.samples
-        self._samples += batch.samples
+        sums, (samples, values) = self._sums, batch
+        for i, value in enumerate(values):
+            sums[i] += value * samples
+        self._samples += samples
 
     def means(self) -> dict[str, float]:
         """The means so far, by name."""
@@ -66,8 +67,8 @@ class MeansSoFar(Mapping):
 def fit(
     model: Trainable,
     batches: Batches,
-    train_batch: Callable[[np.ndarray | slice], None],
-    finished: Callable[[bool], Sequence[Batch]],
+    train_batch: Callable[[np.ndarray | slice], Sequence[Batch]],
+    finish: Callable[[], Sequence[Batch]],
     validate: Callable[[], Mapping[str, float]] | None,
     *,
     names: Sequence[str],
@@ -77,8 +78,8 @@ def fit(
 ) -> History:
     """Train for ``epochs`` epochs and return the history.
 
-    ``train_batch`` begins a step on the samples at an index; ``finished`` returns the numbers of the steps that have
-    ended since it was asked last, of all of them if it is told to wait. ``validate`` returns numbers to report as
+    ``train_batch`` begins a step on the samples at an index, and returns the numbers of the steps that have ended since
+    the last time; ``finish`` waits for the others, and returns theirs. ``validate`` returns numbers to report as
     ``val_...``; ``bar`` comes after the ``callbacks``.
     """
     history = History()
@@ -91,12 +92,12 @@ def fit(
         for epoch in range(epochs):
             watching.on_epoch_begin(epoch, {})
             mean = RunningMean(names)
-            so_far = MeansSoFar(mean, partial(_settle, mean, finished, True))
+            so_far = MeansSoFar(mean, partial(_finish, mean, finish))
             for step, index in enumerate(batches.epoch(model.epochs_trained)):
-                train_batch(index)
-                _settle(mean, finished, False)
+                for batch in train_batch(index):
+                    mean.add(batch)
                 watching.on_batch_end(step, so_far)
-            _settle(mean, finished, True)
+            _finish(mean, finish)
             model.epochs_trained += 1
             logs = mean.means()
             if validate is not None:
@@ -109,6 +110,6 @@ def fit(
     return history
 
 
-def _settle(mean: RunningMean, finished: Callable[[bool], Sequence[Batch]], wait: bool) -> None:
-    for batch in finished(wait):
+def _finish(mean: RunningMean, finish: Callable[[], Sequence[Batch]]) -> None:
+    for batch in finish():
         mean.add(batch)

@@ -70,7 +70,7 @@ def heal():
 
 
 def pretend(kernel, parameter, value):
-    """Let a kernel with this in its name write a float64 where one of its parameters points to."""
+    """Let a kernel with this in its name fill an array of float64, to which one of its parameters is the pointer."""
     LIBRARY.standin_pretend(kernel.encode(), parameter, ctypes.c_double(value))
 
 

@@ -312,7 +312,8 @@ static void perform(const Work *work) {
             for (size_t i = 0; i < work->width; i++)
                 memcpy((char *)work->to + row * work->pitch + i * work->size, &work->value, work->size);
     if (work->kind == LAUNCH && fault_in_next_launch) fault = fault_in_next_launch;
-    if (work->kind == LAUNCH && work->to) memcpy((void *)work->to, &pretended.value, sizeof pretended.value);
+    if (work->kind == LAUNCH && work->to)
+        for (size_t i = 0; i < work->size; i++) ((double *)work->to)[i] = pretended.value;
 }
 static void finish(long upto) {
     while (done < upto && !fault) {
@@ -523,7 +524,9 @@ Result cuLaunchKernel(Function *function, unsigned gx, unsigned gy, unsigned gz,
     }
     say("\n");
     int known = pretended.name[0] && strstr(function->name, pretended.name);
-    return ask(stream, (Work){.kind = LAUNCH, .to = known ? *(Pointer *)arguments[pretended.parameter] : 0});
+    Pointer *pointer = known ? arguments[pretended.parameter] : NULL;
+    size_t *elements = known ? arguments[pretended.parameter - 2] : NULL;
+    return ask(stream, (Work){.kind = LAUNCH, .to = known ? *pointer : 0, .size = known ? *elements : 0});
 }
 
 /* Graphs. */

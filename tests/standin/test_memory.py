@@ -91,6 +91,48 @@ def test_take_gathers_more_than_the_ring_holds(gpu):
     np.testing.assert_array_equal(gpu.get(target), samples[rows])
 
 
+def in_a_row(gpu, shapes_and_dtypes):
+    """Arrays one after the other, each at a multiple of 64 bytes, as a plan has its sources."""
+    memory, arrays, at = gpu.empty((1 << 20,), "uint8"), [], 0
+    for shape, dtype in shapes_and_dtypes:
+        nbytes = np.dtype(dtype).itemsize * int(np.prod(shape))
+        arrays.append(memory[at : at + nbytes].view(dtype).reshape(shape))
+        at += -(-nbytes // 64) * 64
+    return arrays
+
+
+@pytest.mark.parametrize("scattered", [False, True])
+@pytest.mark.parametrize("shape", [(3, 5), (4, 30_000)])
+def test_batches_come_together_and_in_order(gpu, shape, scattered):
+    # more than there are places for, of which the GPU has copied nothing when the host goes on
+    arrays = [RNG.random((50, *shape[1:]), "float32"), RNG.integers(0, 9, 50), RNG.integers(0, 99, (50, 3))]
+    kinds = [(shape, "float32"), (shape[:1], "int64"), (shape[:1] + (3,), "uint8")]
+    targets = in_a_row(gpu, kinds)
+    take = gpu.intake(targets[::-1] if scattered else targets)
+    batches = [RNG.integers(0, 50, shape[0]) for _ in range(50)] + [slice(7, 7 + shape[0])]
+    for batch in batches:
+        given = [array.copy() for array in arrays]
+        take(given[::-1] if scattered else given, batch)
+        for array in given:
+            array[...] = 0
+        seen = [gpu.fetch([target]) for target in targets]
+        if batch is batches[-1] or RNG.random() < 0.1:
+            for fetched, array in zip(seen, arrays, strict=True):
+                np.testing.assert_array_equal(fetched.arrays()[0], array[batch])
+    copies = [entry for entry in control.log("copy") if entry[1] == "in"]
+    assert len(copies) == len(batches) * (1 if shape == (3, 5) and not scattered else 3)
+
+
+def test_what_waits_to_be_read_is_not_overwritten(gpu):
+    (target,) = in_a_row(gpu, [((2,), "float64")])
+    take, samples = gpu.intake([target]), np.arange(100.0)
+    seen = []
+    for i in range(99):
+        take([samples], np.array([i, i + 1]))
+        seen.append(gpu.fetch([target]))
+    assert [fetched.arrays()[0].tolist() for fetched in seen] == [[i, i + 1] for i in range(99)]
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "float16", "float32", "float64", "int64", "bool"])
 @pytest.mark.parametrize("value", [0, 1])
 def test_fill(gpu, dtype, value):

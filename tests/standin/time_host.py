@@ -47,22 +47,22 @@ def _parts(gpu, samples, labels):
     """What a step asks the device for, by name."""
     from cuda.bindings import driver as api
 
+    from standin.test_memory import in_a_row
     from standin.test_sequence import double
 
     rows, numbers = np.arange(BATCH), np.ones(2)
-    batch, some_labels = gpu.empty((BATCH, 1, 8, 8), "float32"), gpu.empty((BATCH,), "int64")
-    few, loss = gpu.empty((2,), "float64"), gpu.put(np.ones(4))
+    batch, some_labels = in_a_row(gpu, [((BATCH, 1, 8, 8), "float32"), ((BATCH,), "int64")])
+    few, scores = gpu.empty((2,), "float64"), gpu.put(np.ones((gpu.steps_at_once, 4)))
+    stage = gpu.intake([batch, some_labels])
     run = gpu.sequence([double.over(batch.size)(batch.reshape(-1), batch.reshape(-1))] * 30)
     run()
     graph, stream = run._graph, gpu._driver.stream
     return {
-        "take a batch (32 x 8 x 8 float32)": lambda: gpu.take(batch, samples, rows),
-        "take its labels": lambda: gpu.take(some_labels, labels, rows),
-        "write two numbers": lambda: gpu.write(few, numbers),
+        "stage a batch (32 x 8 x 8 float32) and labels": lambda: stage((samples, labels), rows),
         "launch 30 kernels": run,
         "  of which the driver's launch of a graph": lambda: api.cuGraphLaunch(graph, stream),
-        "fetch four numbers": lambda: gpu.fetch([loss]),
-        "fetch and read them": lambda: gpu.fetch([loss]).arrays(),
+        "fetch and read the numbers of four steps": lambda: gpu.fetch([scores]).arrays(),
+        "write two numbers, when they have changed": lambda: gpu.write(few, numbers),
     }
 
 
