@@ -8,7 +8,7 @@ from running import Bound
 from second_memory import late_device
 
 import nbconv as nc
-from nbconv.errors import NonFiniteError
+from nbconv.errors import NonFiniteError, OutOfDeviceMemory
 from nbconv.model.steps import LAG
 from nbconv.ops.advance import Advance
 from nbconv.ops.guard import Guard, Snapshot
@@ -249,6 +249,24 @@ def test_after_a_step_that_broke_off_all_is_written():
     model._update.count, model.step = 1, 1  # as the caller likes
     model.train_on_batch(x, y)
     assert counters(model, 8) == [0.05, 3, 3]
+
+
+def test_a_step_that_the_device_refuses_does_not_count():
+    x, y = samples(8)
+    model, other = model_on("reference"), model_on("reference")
+    plan = model._plans.get("train", 8)
+    run = plan.step
+
+    def refused():
+        raise OutOfDeviceMemory("no memory for the graph of a step")
+
+    plan.step = refused
+    with pytest.raises(OutOfDeviceMemory):
+        model.train_on_batch(x, y)
+    assert (model.step, model._update.count) == (0, 0)
+    plan.step = run
+    assert model.train_on_batch(x, y) == other.train_on_batch(x, y)
+    equal_states(model, other)
 
 
 @on_every_device

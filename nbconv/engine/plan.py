@@ -12,7 +12,7 @@ from zlib import crc32
 
 import numpy as np
 
-from ..errors import NbconvError
+from ..errors import DeviceError, NbconvError
 from ..ops.base import Op, Shape
 from ..ops.merge import Add
 from .bind import bind_backward, bind_forward, bind_prepare
@@ -193,13 +193,20 @@ class Plan:
         self._drawn_for = step
 
     def train(self, step: int) -> int:
-        """Make the training step of this number, with update and guard; return how many updates there were."""
+        """Make the training step of this number, with update and guard; return how many updates there were.
+
+        A step that the device refuses, ``DeviceError``, does not count.
+        """
         update = self._update
         assert update is not None, "a plan that trains has an update"
         self.set_step(step)
         update.begin()
         self._drawn_for = None  # while nobody knows whether the device has counted
-        self.step()
+        try:
+            self.step()
+        except DeviceError:
+            update.count -= 1
+            raise
         self._drawn_for = step + 1
         update.end()
         return update.count

@@ -245,9 +245,9 @@ class Model(Net):
     def _launch(self, plan: Plan, arrays: tuple, index) -> None:
         """Launch a training step; ``_settle`` has its numbers later."""
         self._stage(plan, arrays, index)
-        self.step += 1
         self._changed()
-        updates = plan.train(self.step)
+        updates = plan.train(self.step + 1)
+        self.step += 1
         self._steps.add(Launched(plan, arrays, index, self.step, updates), self._plans.scores)
 
     def _settle(self, wait: bool = True) -> None:
