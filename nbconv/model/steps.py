@@ -13,7 +13,7 @@ from ..engine.scores import Coming, Scores
 from ..train.loop import Batch
 
 LAG = 4
-"""How many steps a device may be behind: more would only fill its queue."""
+"""How many steps may run whose numbers were asked for: more would only fill the device's queue."""
 
 
 class Launched(NamedTuple):
