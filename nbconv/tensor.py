@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .data.checks import as_array
+from .data.checks import as_array, on_gpu
 from .engine.registry import Device, open_device
 from .engine.resident import Resident
 from .errors import DataError, DeviceError
@@ -14,9 +14,6 @@ from .ops.base import Shape
 
 KINDS = "biuf"
 """Of dtypes: booleans, integers and floats."""
-
-GPU_KINDS = (2, 13)
-"""DLPack's numbers for memory of a GPU, and for memory that it shares with the host."""
 
 
 class Tensor:
@@ -133,7 +130,7 @@ def shared_with(values: Any, device: Device, name: str) -> Any:
     if isinstance(values, (np.ndarray, list, tuple)):
         return None
     shared = device.memory.adopt(values)
-    if shared is None and _is_on_gpu(values):
+    if shared is None and on_gpu(values):
         mend = f"copy it there, or to the host: {name}.cpu() in PyTorch, {name}.get() in CuPy"
         raise DeviceError(_elsewhere(name, f"another device ({type(values).__module__}'s memory)", device, mend))
     return shared
@@ -150,12 +147,6 @@ def resident(values: Any, device: Device, name: str, *, channels_first: bool) ->
             f"{name}.float() in PyTorch, {name}.astype('float32') in CuPy"
         )
     return Resident(shared, device, channels_first=channels_first)
-
-
-def _is_on_gpu(values: Any) -> bool:
-    if hasattr(values, "__dlpack_device__"):
-        return int(values.__dlpack_device__()[0]) in GPU_KINDS
-    return hasattr(values, "__cuda_array_interface__")
 
 
 def _elsewhere(name: str, there: str, device: Device, mend: str) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from cuda.bindings import driver as api
 
+import nbconv as nc
 from nbconv.cuda.staging import Ring
 from nbconv.errors import DataError, DeviceError, KernelFault, OutOfDeviceMemory
 from standin import control
@@ -248,6 +249,29 @@ def test_the_gpu_waits_for_the_other_library(gpu):
 @pytest.mark.parametrize("array", [np.ones(3), [1, 2], 3.5, None, "text"])
 def test_what_is_on_the_host_is_not_adopted(gpu, array):
     assert gpu.adopt(array) is None
+
+
+class HostArray:
+    """An array on the host as PyTorch's and JAX's show themselves, which know of no stream there."""
+
+    def __init__(self, array):
+        self._array = array
+
+    def __dlpack__(self, *, stream=None, **options):
+        assert stream is None, "stream should be None on cpu"
+        return self._array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self._array.__dlpack_device__()
+
+    def __array__(self, *args, **options):
+        return self._array
+
+
+def test_an_array_of_another_library_on_the_host_is_copied(gpu):
+    array = RNG.random((2, 3))
+    assert gpu.adopt(HostArray(array)) is None
+    np.testing.assert_array_equal(nc.Tensor(HostArray(array), "cuda").numpy(), array)
 
 
 def test_a_foreign_array_on_another_gpu_is_not_adopted(gpu):
