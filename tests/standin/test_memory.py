@@ -188,6 +188,43 @@ def test_the_context_of_others_is_left_alone(gpu):
         np.testing.assert_array_equal(gpu.get(array), np.arange(3))
 
 
+def test_a_thread_without_a_context_has_none_afterwards(gpu):
+    """What others allocate without saying where lands on the GPU of the current context."""
+    seen = []
+
+    def look():
+        seen.append(int(api.cuCtxGetCurrent()[1]))
+
+    def use():
+        other = control.gpu(1)
+        look()
+        array = other.put(np.arange(3))
+        look()
+        other.sequence([])()
+        fetched = other.fetch([array])
+        look()
+        fetched.ready()
+        look()
+        fetched.arrays()
+        other.synchronize()
+        look()
+        with other._driver.turn, gpu._driver.turn, other._driver.turn:
+            other.get(array)
+            seen.append(int(api.cuCtxGetCurrent()[1]) - int(other._driver.turn._context))
+        look()
+        Ring(other._driver).write(array, 1)  # and forgets its memory
+        gc.collect()
+        look()
+        with pytest.raises(OutOfDeviceMemory):
+            other.empty((2**40,), "float32")
+        look()
+
+    thread = Thread(target=use)
+    thread.start()
+    thread.join()
+    assert seen == [0] * 9
+
+
 def test_nothing_is_copied_of_an_array_without_elements(gpu):
     array = gpu.put(np.ones((0, 3)))
     gpu.fill(array, 1)
