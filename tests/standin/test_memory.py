@@ -8,6 +8,7 @@ import pytest
 from cuda.bindings import driver as api
 
 import nbconv as nc
+from nbconv.cuda.memory import Memory
 from nbconv.cuda.staging import Ring
 from nbconv.errors import DataError, DeviceError, KernelFault, OutOfDeviceMemory
 from standin import control
@@ -223,6 +224,18 @@ def test_a_thread_without_a_context_has_none_afterwards(gpu):
     thread.start()
     thread.join()
     assert seen == [0] * 9
+
+
+def test_cupy_learns_of_the_stream_in_the_context_of_its_gpu(gpu, monkeypatch):
+    """It notes the current GPU as the stream's, and refuses to use the stream on another."""
+    driver, current = control.gpu(1)._driver, []
+    handle = 0, int(driver.stream)
+    monkeypatch.setattr(
+        type(driver), "__cuda_stream__", lambda self: current.append(int(api.cuCtxGetCurrent()[1])) or handle
+    )
+    with gpu._driver.turn:
+        Memory(driver)
+    assert current == [int(driver.turn._context)]
 
 
 def test_nothing_is_copied_of_an_array_without_elements(gpu):
