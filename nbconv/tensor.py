@@ -56,7 +56,12 @@ class Tensor:
 
     @property
     def array(self) -> Any:
-        """The device's own array: NumPy's on the CPU, CuPy's on a GPU."""
+        """The device's own array: NumPy's on the CPU, CuPy's on a GPU.
+
+        It is handed out when the device has computed it, for whoever takes it works on another stream. What he writes
+        into it later the device sees once he has waited for his own stream.
+        """
+        self.device.memory.synchronize()
         return self._array
 
     @property
@@ -123,7 +128,7 @@ def shared_with(values: Any, device: Device, name: str) -> Any:
     """
     if isinstance(values, Tensor):
         if values.device == device:
-            return values.array
+            return values._array
         if values.device.name != "cuda":
             return None
         raise DeviceError(_elsewhere(name, str(values.device), device, f'use {name}.to("{device}")'))

@@ -291,6 +291,13 @@ def test_a_foreign_array_is_given_back_when_the_gpu_has_read_it(gpu):
     assert control.log()[-1] == ("wait",)
 
 
+def test_a_tensors_array_is_handed_out_when_it_is_computed(gpu):
+    tensor = nc.Tensor(np.arange(5.0), "cuda")
+    assert nc.Tensor(tensor, "cuda")._array is tensor._array and not control.log("wait")  # our own stream is in order
+    assert tensor.array is tensor._array
+    assert control.log()[-1] == ("wait",)
+
+
 def test_the_gpu_waits_for_the_other_library(gpu):
     gpu.adopt(Foreign(gpu.put(np.arange(5.0)), stream=1))
     assert control.log("order")
