@@ -102,6 +102,14 @@ def problem(index: int = 0) -> str | None:
     return explain(look(), index)
 
 
+def simulated(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the environment asks for Numba's simulator; what is no integer does not, as Numba has it."""
+    try:
+        return bool(int(environment.get("NUMBA_ENABLE_CUDASIM", 0)))
+    except ValueError:
+        return False
+
+
 def describe() -> dict[str, str]:
     """What there is to say about this machine's GPUs, by name."""
     machine = look()
@@ -167,7 +175,7 @@ def upgrade() -> str:
 
 def _problems(machine: Machine, index: int) -> Iterator[str]:
     """What is wrong, the first first: what comes later may be a consequence."""
-    if int(machine.environment.get("NUMBA_ENABLE_CUDASIM") or 0):
+    if simulated(machine.environment):
         yield from _of_simulator(machine)
         yield from _of_numpy(machine, 'pip install "nbconv[cudasim]"')
         return

@@ -1,5 +1,6 @@
 """What is missing for the cuda device, in words, on machines that are made up."""
 
+import os
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError
@@ -163,6 +164,17 @@ def test_the_simulator_needs_no_gpu(monkeypatch, packages, why):
     said = explain(machine(None, packages=packages, NUMBA_ENABLE_CUDASIM="1"))
     assert said == why if why is None else why in said
     assert "no NVIDIA driver" in explain(machine(None, packages=packages, NUMBA_ENABLE_CUDASIM="0"))
+
+
+@pytest.mark.parametrize("value, meant", [("1", True), ("-1", True), ("0", False), ("", False), ("true", False)])
+def test_the_simulator_is_asked_for_as_numba_has_it(value, meant):
+    environment = {"NUMBA_ENABLE_CUDASIM": value}
+    assert requirements.simulated(environment) == meant
+    code = "from nbconv.engine.registry import open_device; open_device('auto')\n"
+    code += "from numba import config; print(bool(config.ENABLE_CUDASIM))"
+    command = [sys.executable, "-W", "ignore", "-c", code]  # Numba warns of what is no integer
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == (str(meant), "")
 
 
 def test_the_driver_is_asked():
