@@ -99,6 +99,13 @@ def problem(index: int = 0) -> str | None:
 
     In Numba's simulator (``NUMBA_ENABLE_CUDASIM=1``) no GPU is needed.
     """
+    wanted, got = simulated(), _settled()
+    if got is not None and wanted != got:
+        act, kind = ("set", "without its simulator") if wanted else ("unset", "with its simulator")
+        return (
+            f"NUMBA_ENABLE_CUDASIM was {act} when Numba had been imported, {kind}; "
+            f"{act} it before Numba is imported: start Python again"
+        )
     return explain(look(), index)
 
 
@@ -171,6 +178,14 @@ def refused_code(log: str) -> str:
 def upgrade() -> str:
     """Return the command that installs the newest of what this machine's driver can use."""
     return look().pip.replace("install", "install --upgrade", 1)
+
+
+def _settled() -> bool | None:
+    """Whether kernels run in the simulator, where that cannot change any more: Numba has been imported."""
+    kernel, config = (sys.modules.get(name) for name in (f"{__package__}.cuda.kernel", "numba.core.config"))
+    if kernel is not None and hasattr(kernel, "SIMULATED"):
+        return kernel.SIMULATED
+    return None if config is None else bool(getattr(config, "ENABLE_CUDASIM", 0))
 
 
 def _problems(machine: Machine, index: int) -> Iterator[str]:

@@ -73,9 +73,13 @@ def _opened(name: str, index: int) -> Device:
     return device
 
 
-@cache
 def why_no_cuda(index: int = 0) -> str | None:
     """Say why there is no GPU of this number to compute on, and the mend; ``None`` if there is one."""
+    return _why_no_cuda(index, requirements.simulated())
+
+
+@cache
+def _why_no_cuda(index: int, simulated: bool) -> str | None:
     return requirements.problem(index)
 
 
