@@ -121,29 +121,31 @@ class Tensor:
         return f"Tensor(shape={self.shape}, dtype={self.dtype}, device={str(self.device)!r})"
 
 
-def shared_with(values: Any, device: Device, name: str) -> Any:
+def shared_with(values: Any, device: Device, name: str, *, chosen: bool = False) -> Any:
     """Return an array of the device that shares memory with ``values``; ``None`` if these lie on the host.
 
-    Raises ``DeviceError`` for what lies on another GPU.
+    Raises ``DeviceError`` for what lies on another GPU. ``chosen``: with this very call, so the caller may choose again.
     """
     if isinstance(values, Tensor):
         if values.device == device:
             return values._array
         if values.device.name != "cuda":
             return None
-        raise DeviceError(_elsewhere(name, str(values.device), device, f'use {name}.to("{device}")'))
+        choice = f'pass device="{values.device}", or ' if chosen else ""
+        raise DeviceError(_elsewhere(name, str(values.device), device, f'{choice}use {name}.to("{device}")'))
     if isinstance(values, (np.ndarray, list, tuple)):
         return None
     shared = device.memory.adopt(values)
     if shared is None and on_gpu(values):
-        mend = f"copy it there, or to the host: {name}.cpu() in PyTorch, {name}.get() in CuPy"
+        choice = 'pass device="cuda", or ' if chosen and device.name != "cuda" else ""
+        mend = f"{choice}copy it there, or to the host: {name}.cpu() in PyTorch, {name}.get() in CuPy"
         raise DeviceError(_elsewhere(name, f"another device ({type(values).__module__}'s memory)", device, mend))
     return shared
 
 
-def resident(values: Any, device: Device, name: str, *, channels_first: bool) -> Resident | None:
+def resident(values: Any, device: Device, name: str, *, channels_first: bool, chosen: bool = False) -> Resident | None:
     """Return samples that lie on the device as plans read them; ``None`` if they lie on the host."""
-    shared = shared_with(values, device, name)
+    shared = shared_with(values, device, name, chosen=chosen)
     if shared is None:
         return None
     if np.dtype(shared.dtype).kind not in KINDS or np.dtype(shared.dtype).itemsize == 2:

@@ -195,10 +195,21 @@ def test_tensors_of_other_devices():
     np.testing.assert_array_equal(model.predict(nc.Tensor(x, "cpu")), wanted)  # through the host, where it is anyway
     with pytest.raises(DeviceError, match="x lies on another device .* and is wanted on 'reference'; copy it there"):
         model.predict(OnGpu())
-    with pytest.raises(DeviceError, match=r"x.cpu\(\) in PyTorch"):
-        F.relu(OnGpu(), device="cpu")
+    with pytest.raises(DeviceError, match=r'wanted on .cpu.; pass device="cuda", or copy it .*x.cpu\(\) in PyTorch'):
+        F.relu(OnGpu())
     with pytest.raises(DataError, match="x lies on a GPU, and is wanted on the host here"):
         nc.verify(nc.ReLU(), OnGpu(), device="reference")
+
+
+@pytest.mark.cuda
+def test_a_tensor_on_the_gpu_where_it_is_wanted_on_the_host():
+    x = nc.Tensor(samples()[0], "cuda")
+    with pytest.raises(
+        DeviceError, match=r"x lies on cuda, .* on 'cpu'; pass device=\"cuda\", or use x\.to\(\"cpu\"\)$"
+    ):
+        F.relu(x)  # the device is "cpu" unless said otherwise
+    with pytest.raises(DeviceError, match=r"x lies on cuda, .* on 'cpu'; use x\.to\(\"cpu\"\)$"):
+        model_on("cpu").predict(x)
 
 
 class OnGpu:
