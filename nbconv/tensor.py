@@ -42,9 +42,9 @@ class Tensor:
         shared = shared_with(values, self.device, "values")
         if shared is None:
             host = as_array(values, "values")
-            if host.dtype.kind not in KINDS:
-                raise DataError(f"a tensor holds real numbers, got dtype {host.dtype}")
+            _check(host.dtype)
             shared = self.device.memory.put(host if host.dtype.isnative else host.astype(host.dtype.newbyteorder("=")))
+        _check(np.dtype(shared.dtype))
         self._array = shared
 
     @classmethod
@@ -154,6 +154,12 @@ def resident(values: Any, device: Device, name: str, *, channels_first: bool, ch
             f"{name}.float() in PyTorch, {name}.astype('float32') in CuPy"
         )
     return Resident(shared, device, channels_first=channels_first)
+
+
+def _check(dtype: np.dtype) -> None:
+    if dtype.kind not in KINDS:
+        mend = "; convert it to float32" if dtype.kind == "V" else ""  # as bfloat16 is in NumPy
+        raise DataError(f"a tensor holds real numbers that NumPy knows, got dtype {dtype}{mend}")
 
 
 def _elsewhere(name: str, there: str, device: Device, mend: str) -> str:

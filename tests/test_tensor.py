@@ -64,13 +64,22 @@ def test_dlpack_shares_memory_on_the_host(device):
     "values, error, message",
     [
         ([[1.0], [2.0, 3.0]], DataError, "values is ragged"),
-        (np.array(["a"]), DataError, "a tensor holds real numbers, got dtype <U1"),
+        (np.array(["a"]), DataError, "a tensor holds real numbers that NumPy knows, got dtype <U1"),
         (np.ones(2) * 1j, DataError, "got dtype complex128"),
     ],
 )
 def test_what_makes_no_tensor(values, error, message):
     with pytest.raises(error, match=message):
         nc.Tensor(values, "reference")
+
+
+@pytest.mark.parametrize("dtype, message", [("V2", r"got dtype \|V2; convert it to float32"), ("c8", "dtype complex64$")])
+def test_shared_memory_of_other_dtypes_makes_no_tensor(monkeypatch, dtype, message):
+    """bfloat16, which NumPy does not know, has the kind of raw bytes."""
+    device = late_device()
+    monkeypatch.setattr(device.memory, "adopt", lambda values: np.zeros(3, dtype), raising=False)
+    with pytest.raises(DataError, match=message):
+        nc.Tensor(OnGpu(), device)
 
 
 def test_a_tensor_becomes_an_array_by_a_copy_alone():
