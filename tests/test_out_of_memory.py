@@ -68,3 +68,17 @@ def test_not_even_one_sample():
         model.forward(x, training=True)
     filler.clear()
     assert model.forward(x[:1], training=False).shape == (1, 3)
+
+
+def test_a_model_that_does_not_fit_is_no_damaged_file(tmp_path):
+    x, y = samples(4)
+    trained = model_on("reference")
+    trained.fit(x, y, verbose=0)
+    trained.save(tmp_path / "net.safetensors")
+    device = small_device(1000)
+    with pytest.raises(OutOfDeviceMemory) as caught:
+        nc.load(tmp_path / "net.safetensors", device=device)
+    assert caught.value.asked > caught.value.free > 0
+    np.testing.assert_array_equal(
+        nc.load(tmp_path / "net.safetensors", device=small_device(10**6)).predict(x), trained.predict(x)
+    )
