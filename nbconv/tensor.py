@@ -124,7 +124,7 @@ class Tensor:
 def shared_with(values: Any, device: Device, name: str, *, chosen: bool = False) -> Any:
     """Return an array of the device that shares memory with ``values``; ``None`` if these lie on the host.
 
-    Raises ``DeviceError`` for what lies on another GPU. ``chosen``: with this very call, so the caller may choose again.
+    Raises ``DeviceError`` for what lies on another GPU. ``chosen``: by this very call, which may choose another.
     """
     if isinstance(values, Tensor):
         if values.device == device:

@@ -73,7 +73,9 @@ def test_what_makes_no_tensor(values, error, message):
         nc.Tensor(values, "reference")
 
 
-@pytest.mark.parametrize("dtype, message", [("V2", r"got dtype \|V2; convert it to float32"), ("c8", "dtype complex64$")])
+@pytest.mark.parametrize(
+    "dtype, message", [("V2", r"got dtype \|V2; convert it to float32"), ("c8", "dtype complex64$")]
+)
 def test_shared_memory_of_other_dtypes_makes_no_tensor(monkeypatch, dtype, message):
     """bfloat16, which NumPy does not know, has the kind of raw bytes."""
     device = late_device()

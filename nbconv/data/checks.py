@@ -33,7 +33,7 @@ def as_array(values, name: str) -> np.ndarray:
 
 
 def on_gpu(values: Any) -> bool:
-    """Whether an array of any library lies in a GPU's memory, by what it says of itself; it is not asked for numbers."""
+    """Whether an array of any library says that it lies in a GPU's memory; it is not asked for numbers."""
     if hasattr(values, "__dlpack_device__"):
         return int(values.__dlpack_device__()[0]) in GPU_KINDS
     return hasattr(values, "__cuda_array_interface__")
