@@ -99,7 +99,22 @@ def problem(index: int = 0) -> str | None:
 
     In Numba's simulator (``NUMBA_ENABLE_CUDASIM=1``) no GPU is needed.
     """
+    wanted, got = simulated(), _settled()
+    if got is not None and wanted != got:
+        act, kind = ("set", "without its simulator") if wanted else ("unset", "with its simulator")
+        return (
+            f"NUMBA_ENABLE_CUDASIM was {act} when Numba had been imported, {kind}; "
+            f"{act} it before Numba is imported: start Python again"
+        )
     return explain(look(), index)
+
+
+def simulated(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the environment asks for Numba's simulator; what is no integer does not, as Numba has it."""
+    try:
+        return bool(int(environment.get("NUMBA_ENABLE_CUDASIM", 0)))
+    except ValueError:
+        return False
 
 
 def describe() -> dict[str, str]:
@@ -165,9 +180,17 @@ def upgrade() -> str:
     return look().pip.replace("install", "install --upgrade", 1)
 
 
+def _settled() -> bool | None:
+    """Whether kernels run in the simulator, where that cannot change any more: Numba has been imported."""
+    kernel, config = (sys.modules.get(name) for name in (f"{__package__}.cuda.kernel", "numba.core.config"))
+    if kernel is not None and hasattr(kernel, "SIMULATED"):
+        return kernel.SIMULATED
+    return None if config is None else bool(getattr(config, "ENABLE_CUDASIM", 0))
+
+
 def _problems(machine: Machine, index: int) -> Iterator[str]:
     """What is wrong, the first first: what comes later may be a consequence."""
-    if int(machine.environment.get("NUMBA_ENABLE_CUDASIM") or 0):
+    if simulated(machine.environment):
         yield from _of_simulator(machine)
         yield from _of_numpy(machine, 'pip install "nbconv[cudasim]"')
         return

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .data.checks import as_array
+from .data.checks import as_array, on_gpu
 from .engine.registry import Device, open_device
 from .engine.resident import Resident
 from .errors import DataError, DeviceError
@@ -14,9 +14,6 @@ from .ops.base import Shape
 
 KINDS = "biuf"
 """Of dtypes: booleans, integers and floats."""
-
-GPU_KINDS = (2, 13)
-"""DLPack's numbers for memory of a GPU, and for memory that it shares with the host."""
 
 
 class Tensor:
@@ -45,9 +42,9 @@ class Tensor:
         shared = shared_with(values, self.device, "values")
         if shared is None:
             host = as_array(values, "values")
-            if host.dtype.kind not in KINDS:
-                raise DataError(f"a tensor holds real numbers, got dtype {host.dtype}")
+            _check(host.dtype)
             shared = self.device.memory.put(host if host.dtype.isnative else host.astype(host.dtype.newbyteorder("=")))
+        _check(np.dtype(shared.dtype))
         self._array = shared
 
     @classmethod
@@ -59,7 +56,12 @@ class Tensor:
 
     @property
     def array(self) -> Any:
-        """The device's own array: NumPy's on the CPU, CuPy's on a GPU."""
+        """The device's own array: NumPy's on the CPU, CuPy's on a GPU.
+
+        It is handed out when the device has computed it, for whoever takes it works on another stream. What he writes
+        into it later the device sees once he has waited for his own stream.
+        """
+        self.device.memory.synchronize()
         return self._array
 
     @property
@@ -119,29 +121,31 @@ class Tensor:
         return f"Tensor(shape={self.shape}, dtype={self.dtype}, device={str(self.device)!r})"
 
 
-def shared_with(values: Any, device: Device, name: str) -> Any:
+def shared_with(values: Any, device: Device, name: str, *, chosen: bool = False) -> Any:
     """Return an array of the device that shares memory with ``values``; ``None`` if these lie on the host.
 
-    Raises ``DeviceError`` for what lies on another GPU.
+    Raises ``DeviceError`` for what lies on another GPU. ``chosen``: by this very call, which may choose another.
     """
     if isinstance(values, Tensor):
         if values.device == device:
-            return values.array
+            return values._array
         if values.device.name != "cuda":
             return None
-        raise DeviceError(_elsewhere(name, str(values.device), device, f'use {name}.to("{device}")'))
+        choice = f'pass device="{values.device}", or ' if chosen else ""
+        raise DeviceError(_elsewhere(name, str(values.device), device, f'{choice}use {name}.to("{device}")'))
     if isinstance(values, (np.ndarray, list, tuple)):
         return None
     shared = device.memory.adopt(values)
-    if shared is None and _is_on_gpu(values):
-        mend = f"copy it there, or to the host: {name}.cpu() in PyTorch, {name}.get() in CuPy"
+    if shared is None and on_gpu(values):
+        choice = 'pass device="cuda", or ' if chosen and device.name != "cuda" else ""
+        mend = f"{choice}copy it there, or to the host: {name}.cpu() in PyTorch, {name}.get() in CuPy"
         raise DeviceError(_elsewhere(name, f"another device ({type(values).__module__}'s memory)", device, mend))
     return shared
 
 
-def resident(values: Any, device: Device, name: str, *, channels_first: bool) -> Resident | None:
+def resident(values: Any, device: Device, name: str, *, channels_first: bool, chosen: bool = False) -> Resident | None:
     """Return samples that lie on the device as plans read them; ``None`` if they lie on the host."""
-    shared = shared_with(values, device, name)
+    shared = shared_with(values, device, name, chosen=chosen)
     if shared is None:
         return None
     if np.dtype(shared.dtype).kind not in KINDS or np.dtype(shared.dtype).itemsize == 2:
@@ -152,10 +156,10 @@ def resident(values: Any, device: Device, name: str, *, channels_first: bool) ->
     return Resident(shared, device, channels_first=channels_first)
 
 
-def _is_on_gpu(values: Any) -> bool:
-    if hasattr(values, "__dlpack_device__"):
-        return int(values.__dlpack_device__()[0]) in GPU_KINDS
-    return hasattr(values, "__cuda_array_interface__")
+def _check(dtype: np.dtype) -> None:
+    if dtype.kind not in KINDS:
+        mend = "; convert it to float32" if dtype.kind == "V" else ""  # as bfloat16 is in NumPy
+        raise DataError(f"a tensor holds real numbers that NumPy knows, got dtype {dtype}{mend}")
 
 
 def _elsewhere(name: str, there: str, device: Device, mend: str) -> str:

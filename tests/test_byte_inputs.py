@@ -265,13 +265,13 @@ class TestTools:
         for layer in nc.Normalize(MEAN, STD), nc.RandomHorizontalFlip(), nc.RandomCrop(5, padding=2):
             assert nc.verify(layer, X[:3]), "of bytes"
             assert nc.verify(layer, X[:3].astype(np.float32)), "of numbers"
-        assert nc.verify(augmented(), X[:4], Y[:4])
+        assert nc.verify(augmented(), X[:4], Y[:4], device="cpu")
 
         def spoil(results):
             results["out"][0, 0, 0, 0] ^= 1
 
         break_kernel(monkeypatch, "cpu", nc.RandomCrop, spoil)
-        result = nc.verify(augmented(), X[:4], Y[:4])
+        result = nc.verify(augmented(), X[:4], Y[:4], device="cpu")
         assert [row.layer for row in result.rows if not row.passed] == ["layer 0 (RandomCrop)"]
 
     def test_outputs_without_a_gradient(self):
@@ -283,7 +283,7 @@ class TestTools:
         assert pictures.dtype == np.uint8 and logits.dtype == np.float32
         gradients = model.backward((np.zeros(pictures.shape), np.ones(logits.shape)))
         assert gradients["3.weight"].any()
-        assert nc.verify(model, X[:3]) and nc.gradcheck(model, X[:3])
+        assert nc.verify(model, X[:3], device="cpu") and nc.gradcheck(model, X[:3])
 
     def test_fc_to_conv(self):
         model = augmented()

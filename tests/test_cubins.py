@@ -139,10 +139,13 @@ from nbconv.cuda.arguments import types_of
 from nbconv.errors import DeviceError
 
 def refused(capability):
+    told = []
     try:
-        compiler.cubin(_relu, types_of([np.zeros(8)] * 2), capability)
+        with compiler.watch(told.append):
+            compiler.cubin(_relu, types_of([np.zeros(8)] * 2), capability)
     except DeviceError as error:
         print(error)
+    assert told == ["relu", None], told  # that is, nobody waits for it any more
 
 def missing(*arguments):
     raise DynamicLibNotFoundError('Failure finding "libA.so": No such file')

@@ -100,6 +100,15 @@ def test_all_threads_of_a_block_must_come_to_a_barrier(first, last, message):
     assert launched(_wait_if, 0, 3).tolist() == [0] * 4 + [-1] * 4  # and the next launch is not disturbed
 
 
+@pytest.mark.parametrize(
+    "dtype, value", [("float32", np.nan), ("float64", np.nan), ("int64", 101), ("uint8", 101), ("bool", True)]
+)
+def test_memory_that_no_launch_has_written_is_seen(dtype, value):
+    empty = device.empty((2, 3), dtype)
+    assert (empty.shape, empty.dtype) == ((2, 3), dtype)
+    np.testing.assert_array_equal(device.get(empty), np.full((2, 3), value))
+
+
 @kernel
 def _write_at(offset, out):
     out[cuda.grid(1) + offset] = 0

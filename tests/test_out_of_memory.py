@@ -7,7 +7,7 @@ import pytest
 from second_memory import small_device
 
 import nbconv as nc
-from nbconv.errors import DeviceError, OutOfDeviceMemory
+from nbconv.errors import DataError, DeviceError, OutOfDeviceMemory
 
 
 def model_on(device):
@@ -68,3 +68,34 @@ def test_not_even_one_sample():
         model.forward(x, training=True)
     filler.clear()
     assert model.forward(x[:1], training=False).shape == (1, 3)
+
+
+def test_a_model_that_does_not_fit_is_no_damaged_file(tmp_path):
+    x, y = samples(4)
+    trained = model_on("reference")
+    trained.fit(x, y, verbose=0)
+    trained.save(tmp_path / "net.safetensors")
+    device = small_device(1000)
+    with pytest.raises(OutOfDeviceMemory) as caught:
+        nc.load(tmp_path / "net.safetensors", device=device)
+    assert caught.value.asked > caught.value.free > 0
+    np.testing.assert_array_equal(
+        nc.load(tmp_path / "net.safetensors", device=small_device(10**6)).predict(x), trained.predict(x)
+    )
+
+
+def test_validation_data_for_which_there_is_no_memory():
+    x, y = samples(4)
+    model = model_on(small_device(10**6))
+    full = OutOfDeviceMemory("full", asked=7, free=3)
+
+    def hold(values, name, channels_first):
+        raise full
+
+    model._feed._hold = hold
+    with pytest.raises(OutOfDeviceMemory) as caught:
+        model._feed.pair((x, y), "validation_data")
+    assert caught.value is full
+    model = model_on("reference")
+    with pytest.raises(DataError, match="^validation_data: x is empty"):
+        model.fit(x, y, validation_data=(x[:0], y[:0]), verbose=0)

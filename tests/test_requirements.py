@@ -1,5 +1,6 @@
 """What is missing for the cuda device, in words, on machines that are made up."""
 
+import os
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError
@@ -165,6 +166,40 @@ def test_the_simulator_needs_no_gpu(monkeypatch, packages, why):
     assert "no NVIDIA driver" in explain(machine(None, packages=packages, NUMBA_ENABLE_CUDASIM="0"))
 
 
+@pytest.mark.parametrize("value, meant", [("1", True), ("-1", True), ("0", False), ("", False), ("true", False)])
+def test_the_simulator_is_asked_for_as_numba_has_it(value, meant):
+    environment = {"NUMBA_ENABLE_CUDASIM": value}
+    assert requirements.simulated(environment) == meant
+    code = "from nbconv.engine.registry import open_device; open_device('auto')\n"
+    code += "from numba import config; print(bool(config.ENABLE_CUDASIM))"
+    command = [sys.executable, "-W", "ignore", "-c", code]  # Numba warns of what is no integer
+    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == (str(meant), "")
+
+
+@pytest.mark.parametrize("first, then, said", [("0", "1", "set"), ("1", "0", "unset")])
+@pytest.mark.parametrize("asked", [True, False])
+def test_the_simulator_must_be_asked_for_before_numba_is_imported(first, then, said, asked):
+    code = f"""
+import os
+from nbconv.engine.registry import open_device
+from nbconv.errors import DeviceError
+if {asked}:
+    open_device("auto")
+import numba
+os.environ["NUMBA_ENABLE_CUDASIM"] = "{then}"
+assert open_device("auto").name == "cpu"
+try:
+    open_device("cuda")
+except DeviceError as error:
+    print(error)
+"""
+    environment = {**os.environ, "NUMBA_ENABLE_CUDASIM": first, "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert f"was {said} when Numba had been imported, with" in done.stdout
+    assert f"; {said} it before Numba is imported: start Python again" in done.stdout
+
+
 def test_the_driver_is_asked():
     gpus = H100, Gpu("Tesla T4", (7, 5))
     assert ask_driver(lambda name: FakeDriver(12080, gpus)) == Driver((12, 8), gpus)
@@ -198,6 +233,7 @@ def test_this_machine_is_looked_at(monkeypatch):
     monkeypatch.setattr(requirements, "_in_a_toolkit", lambda library: library == "nvvm")
     monkeypatch.setattr(requirements, "ask_driver", lambda: Driver((13, 0), (H100,)))
     monkeypatch.delenv("NUMBA_ENABLE_CUDASIM", raising=False)
+    monkeypatch.setattr(requirements, "_settled", lambda: None)
     looked = requirements.look.__wrapped__()
     monkeypatch.setattr(requirements, "look", lambda: looked)
     assert looked.packages == without("nvidia-nvvm") and looked.libraries == {"nvvm"}

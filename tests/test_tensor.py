@@ -64,13 +64,24 @@ def test_dlpack_shares_memory_on_the_host(device):
     "values, error, message",
     [
         ([[1.0], [2.0, 3.0]], DataError, "values is ragged"),
-        (np.array(["a"]), DataError, "a tensor holds real numbers, got dtype <U1"),
+        (np.array(["a"]), DataError, "a tensor holds real numbers that NumPy knows, got dtype <U1"),
         (np.ones(2) * 1j, DataError, "got dtype complex128"),
     ],
 )
 def test_what_makes_no_tensor(values, error, message):
     with pytest.raises(error, match=message):
         nc.Tensor(values, "reference")
+
+
+@pytest.mark.parametrize(
+    "dtype, message", [("V2", r"got dtype \|V2; convert it to float32"), ("c8", "dtype complex64$")]
+)
+def test_shared_memory_of_other_dtypes_makes_no_tensor(monkeypatch, dtype, message):
+    """bfloat16, which NumPy does not know, has the kind of raw bytes."""
+    device = late_device()
+    monkeypatch.setattr(device.memory, "adopt", lambda values: np.zeros(3, dtype), raising=False)
+    with pytest.raises(DataError, match=message):
+        nc.Tensor(OnGpu(), device)
 
 
 def test_a_tensor_becomes_an_array_by_a_copy_alone():
@@ -195,10 +206,21 @@ def test_tensors_of_other_devices():
     np.testing.assert_array_equal(model.predict(nc.Tensor(x, "cpu")), wanted)  # through the host, where it is anyway
     with pytest.raises(DeviceError, match="x lies on another device .* and is wanted on 'reference'; copy it there"):
         model.predict(OnGpu())
-    with pytest.raises(DeviceError, match=r"x.cpu\(\) in PyTorch"):
-        F.relu(OnGpu(), device="cpu")
+    with pytest.raises(DeviceError, match=r'wanted on .cpu.; pass device="cuda", or copy it .*x.cpu\(\) in PyTorch'):
+        F.relu(OnGpu())
     with pytest.raises(DataError, match="x lies on a GPU, and is wanted on the host here"):
         nc.verify(nc.ReLU(), OnGpu(), device="reference")
+
+
+@pytest.mark.cuda
+def test_a_tensor_on_the_gpu_where_it_is_wanted_on_the_host():
+    x = nc.Tensor(samples()[0], "cuda")
+    with pytest.raises(
+        DeviceError, match=r"x lies on cuda, .* on 'cpu'; pass device=\"cuda\", or use x\.to\(\"cpu\"\)$"
+    ):
+        F.relu(x)  # the device is "cpu" unless said otherwise
+    with pytest.raises(DeviceError, match=r"x lies on cuda, .* on 'cpu'; use x\.to\(\"cpu\"\)$"):
+        model_on("cpu").predict(x)
 
 
 class OnGpu:

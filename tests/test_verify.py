@@ -19,7 +19,7 @@ def net(**options):
     h = nc.ReLU()(nc.BatchNorm()(nc.Conv2d(8, 3, padding=1)(h)))
     h = nc.Add()(h, nc.Conv2d(8, 1)(h))
     h = nc.Dropout(0.2)(nc.Flatten()(nc.AvgPool2d(2)(h)))
-    return nc.Model(x, nc.Linear(5)(h), device="reference", **options)
+    return nc.Model(x, nc.Linear(5)(h), **{"device": "cpu", **options})
 
 
 DATA = {
@@ -44,6 +44,13 @@ def test_right_kernels_pass(kind, dtype):
     assert nc.verify(model, DATA[kind]), "random gradients come back to the output"
     assert nc.verify(net(dtype=dtype, rewrite=False), DATA[kind], Y, loss=nc.CrossEntropy())
     assert all((value == before[name]).all() for name, value in model.state_dict().items())
+
+
+def test_the_device_is_the_models_unless_another_is_named():
+    model = net(device="reference")
+    assert nc.verify(model, DATA["normal"]).device == "reference"
+    assert nc.verify(model, DATA["normal"], device="cpu").device == "cpu"
+    assert nc.verify(nc.ReLU(), DATA["normal"]).device == "cpu"
 
 
 def test_every_array_is_there():

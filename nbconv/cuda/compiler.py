@@ -51,10 +51,12 @@ def cubin(kernel: Kernel, argument_types: tuple[Type, ...], capability: Capabili
     if kept:
         return kept
     kernel_files.tell(kernel.name.lstrip("_"))
-    made, _ = compile_kernel(kernel, argument_types, capability)
-    if ours:
-        cubins.keep(stem, key, made)
-    kernel_files.tell(None)
+    try:
+        made, _ = compile_kernel(kernel, argument_types, capability)
+        if ours:
+            cubins.keep(stem, key, made)
+    finally:
+        kernel_files.tell(None)
     return made
 
 

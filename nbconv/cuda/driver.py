@@ -93,5 +93,5 @@ class Driver:
 
     def synchronize(self) -> None:
         """Wait until everything asked for is done; meanwhile others may ask for more."""
-        self.turn.provide()
-        self.call(api.cuStreamSynchronize, self.stream)
+        with self.turn.waiting():
+            self.call(api.cuStreamSynchronize, self.stream)

@@ -8,6 +8,7 @@ import cupy
 import numpy as np
 from cuda.core.utils import StridedMemoryView
 
+from ..data.checks import on_gpu
 from ..errors import DataError, DeviceError
 from .driver import Driver
 
@@ -18,7 +19,7 @@ def adopt(driver: Driver, array) -> cupy.ndarray | None:
     The GPU first does what the other library has asked for until now. The foreign array lives as long as the result.
     Raise ``DataError`` for one that is not contiguous.
     """
-    if isinstance(array, np.ndarray) or not _exports(array):
+    if isinstance(array, np.ndarray) or not on_gpu(array):
         return None
     with driver.turn:
         try:
@@ -45,10 +46,6 @@ class _Borrowed:
     def __del__(self):
         with suppress(DeviceError):  # after a fault nothing reads it any more
             self._driver.synchronize()
-
-
-def _exports(array) -> bool:
-    return hasattr(array, "__dlpack__") or hasattr(array, "__cuda_array_interface__")
 
 
 def _contiguous(shape, strides) -> bool:

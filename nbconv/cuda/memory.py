@@ -17,7 +17,8 @@ class Memory:
     def __init__(self, driver: Driver):
         self._driver = driver
         self._device = cupy.cuda.Device(driver.index)
-        self._stream = cupy.cuda.Stream.from_external(driver)
+        with driver.turn:  # CuPy takes the stream for one of the current context's GPU
+            self._stream = cupy.cuda.Stream.from_external(driver)
 
     def empty(self, shape, dtype) -> cupy.ndarray:
         """Return a contiguous array with arbitrary content; raise ``OutOfDeviceMemory``.

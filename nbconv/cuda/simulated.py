@@ -24,8 +24,8 @@ class Simulated:
         """Why this device cannot be used: it always can."""
 
     def empty(self, shape, dtype):
-        """Return an array with arbitrary content."""
-        return DeviceArray(np.empty(shape, dtype))
+        """Return an array with arbitrary content: NaN, or 101, so that reading it is seen."""
+        return DeviceArray(simulator.unwritten(shape, dtype))
 
     def put(self, array):
         """Return a contiguous copy of a NumPy array on this device."""

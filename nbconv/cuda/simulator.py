@@ -1,10 +1,10 @@
 """Kernels in Python, thread by thread, with no GPU: to be read, stepped through in a debugger, and tested.
 
 The threads of a block take turns in a fixed order, and each runs until its next barrier: a kernel that forgets one
-reads what nobody has written yet. Shared and local memory hold NaN (or 101) until they are written. Within ``strict()``
-blocks and threads take turns from the last to the first, so that what depends on their order is seen, and a negative
-index raises, which NumPy would count from the end. What else ``cuda.`` offers in a kernel comes from Numba's own
-simulator, whose scheduler, a system thread per thread of the GPU, is not used.
+reads what nobody has written yet. All memory holds NaN (or 101) until it is written. Within ``strict()`` blocks and
+threads take turns from the last to the first, so that what depends on their order is seen, and a negative index raises,
+which NumPy would count from the end. What else ``cuda.`` offers in a kernel comes from Numba's own simulator, whose
+scheduler, a system thread per thread of the GPU, is not used.
 """
 
 from __future__ import annotations
@@ -93,10 +93,16 @@ class _StrictArray:
         return len(self.memory)
 
 
+def unwritten(shape, dtype) -> np.ndarray:
+    """Return memory that nobody has written to: NaN, or 101."""
+    dtype = np.dtype(dtype)
+    return np.full(shape, np.nan if dtype.kind == "f" else 101, dtype)
+
+
 def _poisoned(shape, dtype):
-    """Memory that nobody has written to."""
-    dtype = numpy_support.as_dtype(dtype) if isinstance(dtype, types.Type) else np.dtype(dtype)
-    return _seen_by_kernels(np.full(shape, np.nan if dtype.kind == "f" else 101, dtype))
+    """The same as a kernel sees it."""
+    dtype = numpy_support.as_dtype(dtype) if isinstance(dtype, types.Type) else dtype
+    return _seen_by_kernels(unwritten(shape, dtype))
 
 
 class _Shared:

@@ -50,25 +50,25 @@ class Pinned:
 
     def ready(self) -> bool:
         """Whether ``wait`` would return at once."""
-        self._driver.turn.provide()
-        (status,) = api.cuEventQuery(self.event)
+        with self._driver.turn.waiting():
+            (status,) = api.cuEventQuery(self.event)
         if status not in (DONE, RUNNING):
             raise self._driver.failure(status, "what was asked for earlier")
         return status == DONE
 
     def wait(self) -> None:
         """Wait for what was asked for before ``record``, if it ever was called."""
-        self._driver.turn.provide()
-        (status,) = api.cuEventSynchronize(self.event)
+        with self._driver.turn.waiting():
+            (status,) = api.cuEventSynchronize(self.event)
         if status:
             raise self._driver.failure(status, "what was asked for earlier")
 
 
 def _release(driver: Driver, address: int, event) -> None:
-    driver.turn.provide()  # but take no turn: Python may come here in the middle of anything
-    api.cuEventSynchronize(event)
-    api.cuEventDestroy(event)
-    api.cuMemFreeHost(address)
+    with driver.turn.waiting():  # but take no turn: Python may come here in the middle of anything
+        api.cuEventSynchronize(event)
+        api.cuEventDestroy(event)
+        api.cuMemFreeHost(address)
 
 
 class Ring:

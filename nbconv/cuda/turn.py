@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import RLock
 
 from cuda.bindings import driver as api
@@ -12,20 +14,20 @@ _current = api.cuCtxGetCurrent
 class Turn:
     """``with turn:`` is one Python thread's right to use a GPU, with the GPU's context current.
 
-    A context that somebody else made current in this thread is current again afterwards.
+    Afterwards that context is current that was before, or none: where somebody else allocates is not decided here.
     """
 
     def __init__(self, context):
         self._context, self._number = context, int(context)
         self._lock = RLock()
         self._depth = 0  # of turns within this one
-        self._pushed: list[int] = []  # at which of them another context was put aside
+        self._pushed: list[int] = []  # at which of them another context, or none, was put aside
 
     def __enter__(self):
         self._lock.acquire()
         self._depth += 1
-        if int(_current()[1]) != self._number:
-            self._make_current()
+        if int(_current()[1]) != self._number and self._push():
+            self._pushed.append(self._depth)
 
     def __exit__(self, *error):
         if self._pushed and self._pushed[-1] == self._depth:
@@ -34,14 +36,16 @@ class Turn:
         self._depth -= 1
         self._lock.release()
 
-    def _make_current(self):
-        if not self.provide():
-            api.cuCtxPushCurrent(self._context)
-            self._pushed.append(self._depth)
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Let a thread that has no context have one in between: enough to wait, which needs no turn."""
+        pushed = not int(_current()[1]) and self._push()
+        try:
+            yield
+        finally:
+            if pushed:
+                api.cuCtxPopCurrent()
 
-    def provide(self) -> bool:
-        """Make the context current in a thread that has none, which is enough to wait; return whether it is now."""
-        current = int(_current()[1])
-        if not current:
-            api.cuCtxSetCurrent(self._context)
-        return current in (0, self._number)
+    def _push(self) -> bool:
+        (status,) = api.cuCtxPushCurrent(self._context)
+        return not status  # what needs the context says what is wrong

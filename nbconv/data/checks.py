@@ -13,6 +13,9 @@ from ..ops.base import Shape
 SAMPLES_AT_ONCE = 1024
 """How many samples are looked at together for NaN, so that the look does not double the memory."""
 
+GPU_KINDS = (2, 13)
+"""DLPack's numbers for memory of a GPU, and for memory that it shares with the host."""
+
 
 def as_array(values, name: str) -> np.ndarray:
     """Return an array, without a copy where it is one already, or raise ``DataError`` for ragged lists."""
@@ -27,6 +30,13 @@ def as_array(values, name: str) -> np.ndarray:
             f"{name} lies on a GPU, and is wanted on the host here ({error}); "
             f"copy it: {name}.cpu() in PyTorch, {name}.get() in CuPy"
         ) from None
+
+
+def on_gpu(values: Any) -> bool:
+    """Whether an array of any library says that it lies in a GPU's memory; it is not asked for numbers."""
+    if hasattr(values, "__dlpack_device__"):
+        return int(values.__dlpack_device__()[0]) in GPU_KINDS
+    return hasattr(values, "__cuda_array_interface__")
 
 
 def check_samples(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DataError, NbconvError, ShapeError
+from ..errors import DataError, DeviceError, NbconvError, ShapeError
 from ..ops.base import Shape
 from ..ops.loss import Loss
 from .checks import as_array, check_bytes, check_labels, check_samples, check_targets
@@ -79,11 +79,13 @@ class Feed:
         return samples, self._inside(checked, "y", check_finite)
 
     def pair(self, data: Any, name: str, check_finite: bool = True) -> tuple[Samples, Any]:
-        """Return inputs and labels or targets of a pair (x, y); an error says which pair."""
+        """Return inputs and labels or targets of a pair (x, y); an error in them says which pair."""
         if not isinstance(data, (tuple, list)) or len(data) != 2:
             raise DataError(f"{name} must be a pair (x, y)")
         try:
             return self.samples_and_targets(data[0], data[1], check_finite)
+        except DeviceError:  # is not the pair's, and may hold more than its text
+            raise
         except NbconvError as error:
             raise type(error)(f"{name}: {error}") from None
 

@@ -7,7 +7,6 @@ computed from its parameters alone, once as long as they do not change.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -59,7 +58,8 @@ def open_device(spec: str | Device) -> Device:
         raise DeviceError(f'unknown device {spec!r}; there are "cpu", "cuda", "cuda:1", "reference" and "auto"')
     name, index = match[1], int(match[2] or 0)
     if name == "auto":
-        name = "cpu" if _is_simulated() or why_no_cuda() else "cuda"
+        slow = requirements.simulated()  # thread by thread: nobody wants that unasked
+        name = "cpu" if slow or why_no_cuda() else "cuda"
     problem = why_no_cuda(index) if name == "cuda" else None
     if problem:
         raise DeviceError(f'device {spec!r} is not available: {problem}; use device="cpu" or device="auto"')
@@ -73,14 +73,13 @@ def _opened(name: str, index: int) -> Device:
     return device
 
 
-def _is_simulated() -> bool:
-    """Whether the cuda device runs in Numba's simulator, thread by thread: nobody wants that unasked."""
-    return int(os.environ.get("NUMBA_ENABLE_CUDASIM") or 0) > 0
+def why_no_cuda(index: int = 0) -> str | None:
+    """Say why there is no GPU of this number to compute on, and the mend; ``None`` if there is one."""
+    return _why_no_cuda(index, requirements.simulated())
 
 
 @cache
-def why_no_cuda(index: int = 0) -> str | None:
-    """Say why there is no GPU of this number to compute on, and the mend; ``None`` if there is one."""
+def _why_no_cuda(index: int, simulated: bool) -> str | None:
     return requirements.problem(index)
 
 

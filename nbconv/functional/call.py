@@ -107,7 +107,7 @@ class Call:
     def _held(self, name: str, value) -> Resident | None:
         """An operand that lies on the device."""
         images = self.data_format == "NCHW" and (name == "dy" or self._is_value(name))
-        return resident(value, self.device, name, channels_first=images)
+        return resident(value, self.device, name, channels_first=images, chosen=True)
 
     def _staged(self, name: str, held: Resident):
         """The same in an array of its own, in the layout inside."""

@@ -76,7 +76,7 @@ def verify(
     model: Net | Op,
     x: Any,
     y: Any = None,
-    device: str | Device = "cpu",
+    device: str | Device | None = None,
     *,
     loss: Op | None = None,
     seed: int = 0,
@@ -93,8 +93,8 @@ def verify(
         and computes in x's dtype.
     x, y : arrays
         A batch, and its labels. Without labels, random gradients come back to the outputs.
-    device : str
-        What is verified.
+    device : str, optional
+        What is verified; by default the model's, and "cpu" for a layer.
     loss, seed, data_format
         As for ``gradcheck``.
 

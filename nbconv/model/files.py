@@ -6,7 +6,7 @@ from os import PathLike
 
 from ..engine import serialize
 from ..engine.registry import Device, open_device
-from ..errors import FileFormatError, NbconvError
+from ..errors import DeviceError, FileFormatError, NbconvError
 from ..io import checkpoint
 from ..ops.options import integer
 from .model import Model
@@ -18,7 +18,7 @@ def load(
     """Return a model that ``save`` wrote, on any device, ready to predict or to train on.
 
     ``model = nbconv.load("digits.safetensors", device="cpu")``. Raises ``FileFormatError`` for a file that is missing,
-    truncated, of another kind, or whose arrays do not fit its net.
+    truncated, of another kind, or whose arrays do not fit its net; ``DeviceError`` where the device cannot hold it.
     """
     arrays, description = checkpoint.read(path)
     target = open_device(device)
@@ -40,6 +40,8 @@ def load(
             )
             model._resume(optimizer, loss, metrics, training.get("l2", 0.0), arrays)
             model.lr, model._compiled().count = training["lr"], integer(training["count"], "count", least=0)
+    except DeviceError:  # the file is not to blame
+        raise
     except (NbconvError, KeyError, TypeError, ValueError, AttributeError) as error:
         detail = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise FileFormatError(f"{path} does not hold a net that fits its arrays: {detail}") from None

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from cuda.bindings import driver as api
 
+import nbconv as nc
+from nbconv.cuda.memory import Memory
 from nbconv.cuda.staging import Ring
 from nbconv.errors import DataError, DeviceError, KernelFault, OutOfDeviceMemory
 from standin import control
@@ -229,6 +231,55 @@ def test_the_context_of_others_is_left_alone(gpu):
         np.testing.assert_array_equal(gpu.get(array), np.arange(3))
 
 
+def test_a_thread_without_a_context_has_none_afterwards(gpu):
+    """What others allocate without saying where lands on the GPU of the current context."""
+    seen = []
+
+    def look():
+        seen.append(int(api.cuCtxGetCurrent()[1]))
+
+    def use():
+        other = control.gpu(1)
+        look()
+        array = other.put(np.arange(3))
+        look()
+        other.sequence([])()
+        fetched = other.fetch([array])
+        look()
+        fetched.ready()
+        look()
+        fetched.arrays()
+        other.synchronize()
+        look()
+        with other._driver.turn, gpu._driver.turn, other._driver.turn:
+            other.get(array)
+            seen.append(int(api.cuCtxGetCurrent()[1]) - int(other._driver.turn._context))
+        look()
+        Ring(other._driver).write(array, 1)  # and forgets its memory
+        gc.collect()
+        look()
+        with pytest.raises(OutOfDeviceMemory):
+            other.empty((2**40,), "float32")
+        look()
+
+    thread = Thread(target=use)
+    thread.start()
+    thread.join()
+    assert seen == [0] * 9
+
+
+def test_cupy_learns_of_the_stream_in_the_context_of_its_gpu(gpu, monkeypatch):
+    """It notes the current GPU as the stream's, and refuses to use the stream on another."""
+    driver, current = control.gpu(1)._driver, []
+    handle = 0, int(driver.stream)
+    monkeypatch.setattr(
+        type(driver), "__cuda_stream__", lambda self: current.append(int(api.cuCtxGetCurrent()[1])) or handle
+    )
+    with gpu._driver.turn:
+        Memory(driver)
+    assert current == [int(driver.turn._context)]
+
+
 def test_nothing_is_copied_of_an_array_without_elements(gpu):
     array = gpu.put(np.ones((0, 3)))
     gpu.fill(array, 1)
@@ -282,6 +333,13 @@ def test_a_foreign_array_is_given_back_when_the_gpu_has_read_it(gpu):
     assert control.log()[-1] == ("wait",)
 
 
+def test_a_tensors_array_is_handed_out_when_it_is_computed(gpu):
+    tensor = nc.Tensor(np.arange(5.0), "cuda")
+    assert nc.Tensor(tensor, "cuda")._array is tensor._array and not control.log("wait")  # our own stream is in order
+    assert tensor.array is tensor._array
+    assert control.log()[-1] == ("wait",)
+
+
 def test_the_gpu_waits_for_the_other_library(gpu):
     gpu.adopt(Foreign(gpu.put(np.arange(5.0)), stream=1))
     assert control.log("order")
@@ -290,6 +348,29 @@ def test_the_gpu_waits_for_the_other_library(gpu):
 @pytest.mark.parametrize("array", [np.ones(3), [1, 2], 3.5, None, "text"])
 def test_what_is_on_the_host_is_not_adopted(gpu, array):
     assert gpu.adopt(array) is None
+
+
+class HostArray:
+    """An array on the host as PyTorch's and JAX's show themselves, which know of no stream there."""
+
+    def __init__(self, array):
+        self._array = array
+
+    def __dlpack__(self, *, stream=None, **options):
+        assert stream is None, "stream should be None on cpu"
+        return self._array.__dlpack__(**options)
+
+    def __dlpack_device__(self):
+        return self._array.__dlpack_device__()
+
+    def __array__(self, *args, **options):
+        return self._array
+
+
+def test_an_array_of_another_library_on_the_host_is_copied(gpu):
+    array = RNG.random((2, 3))
+    assert gpu.adopt(HostArray(array)) is None
+    np.testing.assert_array_equal(nc.Tensor(HostArray(array), "cuda").numpy(), array)
 
 
 def test_a_foreign_array_on_another_gpu_is_not_adopted(gpu):
