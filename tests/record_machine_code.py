@@ -8,5 +8,6 @@ if __name__ == "__main__":
     before = recorded()[1] if RECORDED.exists() else {}
     kernels = measure()
     record(kernels)
-    print(*excess({name: targets for name, targets in kernels.items() if name in before}, before, 0), sep="\n")
+    known = {name: targets for name, targets in kernels.items() if targets.keys() <= before.get(name, {}).keys()}
+    print(*excess(known, before, 0), sep="\n")
     print(f"{len(kernels)} kernels in {RECORDED}, {len(kernels.keys() - before.keys())} of them new")

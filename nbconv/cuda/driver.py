@@ -34,7 +34,8 @@ class Driver:
         self._functions: dict = {}
         self._code: list[ObjectCode] = []  # a kernel lives as long as its code
         self.call(api.cuInit, 0)
-        self.turn = Turn(self.call(api.cuDevicePrimaryCtxRetain, self.call(api.cuDeviceGet, index)))
+        context = self.call(api.cuDevicePrimaryCtxRetain, self.call(api.cuDeviceGet, index))
+        self.turn = Turn(context, is_first=index == 0)
         self.device = Device(index)
         capability = self.device.compute_capability
         self.capability = (*capability, *ARCHITECTURE_SPECIFIC.get(tuple(capability), ""))

@@ -14,11 +14,12 @@ _current = api.cuCtxGetCurrent
 class Turn:
     """``with turn:`` is one Python thread's right to use a GPU, with the GPU's context current.
 
-    Afterwards that context is current that was before, or none: where somebody else allocates is not decided here.
+    Afterwards that context is current that was before: where somebody else allocates is not decided here. Without one he
+    would allocate on the first GPU, so that GPU's context may stay, and need not be put in and out at each turn.
     """
 
-    def __init__(self, context):
-        self._context, self._number = context, int(context)
+    def __init__(self, context, *, is_first: bool):
+        self._context, self._number, self._stays = context, int(context), is_first
         self._lock = RLock()
         self._depth = 0  # of turns within this one
         self._pushed: list[int] = []  # at which of them another context, or none, was put aside
@@ -26,7 +27,8 @@ class Turn:
     def __enter__(self):
         self._lock.acquire()
         self._depth += 1
-        if int(_current()[1]) != self._number and self._push():
+        current = int(_current()[1])
+        if current != self._number and self._push() and (current or not self._stays):
             self._pushed.append(self._depth)
 
     def __exit__(self, *error):
