@@ -14,8 +14,8 @@ _current = api.cuCtxGetCurrent
 class Turn:
     """``with turn:`` is one Python thread's right to use a GPU, with the GPU's context current.
 
-    Afterwards that context is current that was before: where somebody else allocates is not decided here. Without one he
-    would allocate on the first GPU, so that GPU's context may stay, and need not be put in and out at each turn.
+    Afterwards that context is current that was before: where somebody else allocates is not decided here. Without one,
+    that would be the first GPU: its context may stay, and need not be put in and out at each turn.
     """
 
     def __init__(self, context, *, is_first: bool):
