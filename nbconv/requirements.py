@@ -121,6 +121,8 @@ def describe() -> dict[str, str]:
     """What there is to say about this machine's GPUs, by name."""
     machine = look()
     why = explain(machine, 0)
+    if why is None and simulated(machine.environment):
+        why = "kernels run in the simulator (NUMBA_ENABLE_CUDASIM=1)"
     driver, gpus = machine.driver, machine.driver.gpus if machine.driver else ()
     usable = f"; not usable: {why}" if why else ""
     facts = {"gpu": "; ".join(f"{i}: {gpu}" for i, gpu in enumerate(gpus)) + usable if gpus else f"none: {why}"}

@@ -274,3 +274,11 @@ def test_asking_loads_no_compiler():
     code = "import sys; from nbconv import requirements as r; r.problem(); print({'numba', 'cupy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.stderr) == ("set()", "")
+
+
+def test_the_doctor_names_the_simulator(monkeypatch):
+    here = machine(None, (), NUMBA_ENABLE_CUDASIM="1")
+    monkeypatch.setattr(requirements, "find_spec", lambda name: True)
+    monkeypatch.setattr(requirements, "look", lambda: here)
+    monkeypatch.setattr(requirements, "_settled", lambda: True)
+    assert requirements.describe()["gpu"] == "none: kernels run in the simulator (NUMBA_ENABLE_CUDASIM=1)"
