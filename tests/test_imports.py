@@ -12,7 +12,7 @@ import pytest
 FLOORS = (
     {"errors"},
     {"ops"},
-    {"data", "io", "requirements"},
+    {"data", "host", "io", "requirements"},
     {"reference", "cpu", "cuda"},
     {"engine"},
     {"tensor"},

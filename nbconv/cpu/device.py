@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import sys
-from math import prod
 from pathlib import Path
 from threading import RLock
 
@@ -13,39 +12,37 @@ import numba
 import numpy as np
 
 from ..errors import OptionError
+from ..host import adopt, copy, empty, fetch, fill, get, intake, put, steps_at_once, take, write
 from ..io.kernel_files import watch
 from .cache import folder
 from .compile import OBSTACLE
 from .threads import ADVICE, provide_layer, threading_layer
 from .vector import FEATURES, VECTOR_BITS
 
-ALIGNMENT = 64
-"""A cache line, and the widest vector."""
-
-steps_at_once = 1
-"""Of how many training steps the numbers come to the host in one copy."""
+__all__ = [
+    "adopt",
+    "available",
+    "copy",
+    "describe",
+    "empty",
+    "fetch",
+    "fill",
+    "get",
+    "intake",
+    "on_compile",
+    "put",
+    "sequence",
+    "steps_at_once",
+    "synchronize",
+    "take",
+    "unit",
+    "write",
+]
 
 provide_layer()  # before anything starts Numba's threads
 
 _WORKQUEUE = RLock()
 """Numba's own threading layer ends the process if two Python threads start parallel loops at once (numba#8563)."""
-
-
-class Fetched:
-    """Arrays on their way to the host: here they have come at once."""
-
-    __slots__ = ("_arrays",)
-
-    def __init__(self, arrays):
-        self._arrays = [array.copy() for array in arrays]
-
-    def ready(self):
-        """Whether they have come, so that nobody has to wait."""
-        return True
-
-    def arrays(self):
-        """Wait for them, and return NumPy arrays."""
-        return self._arrays
 
 
 def available() -> str | None:
@@ -60,75 +57,6 @@ def available() -> str | None:
 def unit(index):
     """The one device of this kind."""
     return sys.modules[__name__]
-
-
-def empty(shape, dtype):
-    """Return an array with arbitrary content that starts at a multiple of 64 bytes."""
-    size = prod(shape) * np.dtype(dtype).itemsize
-    memory = np.empty(size + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
-    return memory[start : start + size].view(dtype).reshape(shape)
-
-
-def put(array):
-    """Return a contiguous copy of a NumPy array on this device."""
-    array = np.asarray(array)
-    copy = empty(array.shape, array.dtype)
-    copy[...] = array
-    return copy
-
-
-def get(array):
-    """Return a NumPy copy of an array of this device."""
-    return np.array(array)
-
-
-def write(target, array):
-    """Copy a NumPy array into an array of this device."""
-    target[...] = array
-
-
-def fill(target, value):
-    """Set all elements of an array of this device."""
-    target[...] = value
-
-
-def copy(target, source):
-    """Copy one array of this device into another."""
-    target[...] = source
-
-
-def fetch(arrays):
-    """Begin to bring arrays to the host, as they are when all that was asked for before is done."""
-    return Fetched(arrays)
-
-
-def adopt(array):
-    """Return an array of this device that shares memory with somebody else's, or ``None`` if it lies elsewhere.
-
-    Here it is always ``None``: what lies on the host is taken as NumPy takes it, and needs no adoption.
-    """
-
-
-def take(target, samples, rows):
-    """Copy ``samples[rows]`` of a NumPy array (rows: an index array or a slice) into an array of this device.
-
-    Nothing is allocated if ``samples`` has the dtype of ``target``.
-    """
-    if isinstance(rows, slice):
-        target[...] = samples[rows]
-    else:
-        samples.take(rows, 0, target, "clip")  # any other mode copies once more
-
-
-def intake(targets):
-    """Return a call that copies ``array[rows]`` of NumPy arrays into these arrays of this device, one for each."""
-
-    def run(arrays, rows):
-        for target, samples in zip(targets, arrays, strict=True):
-            take(target, samples, rows)
-
-    return run
 
 
 def synchronize():

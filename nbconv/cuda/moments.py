@@ -15,15 +15,10 @@ from numba import cuda
 
 from ..ops.base import Buffer
 from .kernel import device_function, kernel
+from .sums import ENOUGH_THREADS, MOST_PIECES
 
 LEAST_ROWS = 64
 """The fewest rows whose sum is worth a thread."""
-
-MOST_PIECES = 512
-"""More of them would take longer to add up than they save."""
-
-ENOUGH_THREADS = 2**17
-"""As many fill the largest GPU."""
 
 FEW = 16
 """Pieces that are added up by themselves, which loses less than one by one."""

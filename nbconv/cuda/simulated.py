@@ -6,6 +6,7 @@ from contextlib import nullcontext
 
 import numpy as np
 
+from ..host import Fetched
 from . import simulator
 from .kernel import flat
 from .simulator import DeviceArray
@@ -60,9 +61,9 @@ class Simulated:
         """Copy one array of this device into another."""
         target.memory[...] = source.memory
 
-    def fetch(self, arrays) -> Copied:
+    def fetch(self, arrays) -> Fetched:
         """Bring arrays to the host; ``.arrays()`` of the result returns NumPy copies."""
-        return Copied([self.get(array) for array in arrays])
+        return Fetched([array.memory for array in arrays])
 
     def adopt(self, array):
         """Return the array if it is one of this device, else ``None``."""
@@ -93,18 +94,3 @@ class SimulatedSequence:
     def __call__(self) -> None:
         for launch in self.launches:
             simulator.run(launch)
-
-
-class Copied:
-    """Arrays on the host."""
-
-    def __init__(self, copies: list[np.ndarray]):
-        self._copies = copies
-
-    def ready(self) -> bool:
-        """Whether they have come, so that nobody has to wait."""
-        return True
-
-    def arrays(self) -> list[np.ndarray]:
-        """Return them, in the order that was asked for."""
-        return self._copies

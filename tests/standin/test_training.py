@@ -116,7 +116,11 @@ def test_samples_on_the_device_are_not_copied_through_the_host(net, gpu):
     assert max(sizes) < 3000
 
 
-def test_the_microseconds_of_a_step_can_be_measured(gpu):
-    found = time_host.measure(times=3, rounds=2)
-    assert all(microseconds >= 0 for microseconds in found.values())
-    assert "launch 30 kernels" in found
+def test_each_part_of_a_step_can_be_measured(gpu):
+    """The times themselves are for whoever runs it: no test asserts one."""
+    parts = [name.split(" (")[0].strip() for name in time_host.measure(times=3, rounds=2)]
+    assert parts == [
+        *("stage a batch", "launch 30 kernels", "of which the driver's launch of a graph"),
+        *("fetch and read the numbers of four steps", "write two numbers, when they have changed"),
+        "a step of fit, all in all",
+    ]
