@@ -1,6 +1,6 @@
 """Losses. Arrays are (rows, classes) where there are labels, and flat where there are targets.
 
-A thread has a row, or some elements; a block sums its threads' losses in float64, and ``_mean`` sums the blocks'.
+A thread has a row, or some elements; a block sums its threads' losses in float64, and one more sums the blocks'.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numba import cuda
 
 from ..ops.base import Buffer
 from .kernel import THREADS, device_function, kernel
-from .reduce import PIECE, block_sum, piece_count, sum_of
+from .reduce import PIECE, block_sum, mean_of_pieces, piece_count, sum_of
 
 
 @kernel
@@ -160,14 +160,6 @@ def _bce_with_logits(x, target, piece_loss, probabilities):
 
 
 @kernel
-def _mean(piece_loss, count, out):
-    partial = cuda.shared.array(THREADS, np.float64)
-    loss = sum_of(piece_loss, partial)
-    if cuda.threadIdx.x == 0:
-        out[0] = loss / count
-
-
-@kernel
 def _scaled_difference(dy, left, target, scale, out, dx):
     """dx = (left - target) * scale * dy / size, of which the gradients of MSE and BCE are made."""
     i = cuda.grid(1)
@@ -194,7 +186,7 @@ def cross_entropy_backward(op, dy, labels, out, probabilities, weight_sum, *, dx
 def hinge(op, x, labels, *, out, scratch):
     x, labels, piece_loss = _rows(x), labels.reshape(-1), scratch["piece_loss"]
     rows = _hinge[piece_loss.size, THREADS](x, labels, float(op.margin), piece_loss)
-    return [rows, _mean[1, THREADS](piece_loss, labels.size, out)]
+    return [rows, mean_of_pieces(piece_loss, labels.size, out)]
 
 
 def hinge_backward(op, dy, x, labels, out, *, dx, scratch):
@@ -205,7 +197,7 @@ def hinge_backward(op, dy, x, labels, out, *, dx, scratch):
 def mse(op, x, target, *, out, scratch):
     piece_loss = scratch["piece_loss"]
     pieces = _mse[piece_loss.size, THREADS](x.reshape(-1), target.reshape(-1), piece_loss)
-    return [pieces, _mean[1, THREADS](piece_loss, x.size, out)]
+    return [pieces, mean_of_pieces(piece_loss, x.size, out)]
 
 
 def mse_backward(op, dy, x, target, out, *, dx, scratch):
@@ -215,7 +207,7 @@ def mse_backward(op, dy, x, target, out, *, dx, scratch):
 def bce_with_logits(op, x, target, *, out, probabilities, scratch):
     operands = x.reshape(-1), target.reshape(-1), scratch["piece_loss"], probabilities.reshape(-1)
     piece_loss = scratch["piece_loss"]
-    return [_bce_with_logits[piece_loss.size, THREADS](*operands), _mean[1, THREADS](piece_loss, x.size, out)]
+    return [_bce_with_logits[piece_loss.size, THREADS](*operands), mean_of_pieces(piece_loss, x.size, out)]
 
 
 def bce_with_logits_backward(op, dy, target, out, probabilities, *, dx, scratch):

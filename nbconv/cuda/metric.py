@@ -9,7 +9,7 @@ from numba import cuda
 
 from ..ops.base import Buffer
 from .kernel import THREADS, device_function, kernel
-from .reduce import PIECE, block_sum, piece_count, sum_of
+from .reduce import PIECE, block_sum, mean_of_pieces, piece_count
 
 
 @kernel
@@ -50,22 +50,14 @@ def _count_right_elements(x, target, right):
         right[cuda.blockIdx.x] = count
 
 
-@kernel
-def _share(right, size, out):
-    partial = cuda.shared.array(THREADS, np.float64)
-    count = sum_of(right, partial)
-    if cuda.threadIdx.x == 0:
-        out[0] = count / size
-
-
 def accuracy(op, x, labels, *, out, scratch):
     x, labels, right = x.reshape(-1, x.shape[-1]), labels.reshape(-1), scratch["right"]
-    return [_count_right_rows[right.size, THREADS](x, labels, right), _share[1, THREADS](right, labels.size, out)]
+    return [_count_right_rows[right.size, THREADS](x, labels, right), mean_of_pieces(right, labels.size, out)]
 
 
 def binary_accuracy(op, x, target, *, out, scratch):
     x, target, right = x.reshape(-1), target.reshape(-1), scratch["right"]
-    return [_count_right_elements[right.size, THREADS](x, target, right), _share[1, THREADS](right, x.size, out)]
+    return [_count_right_elements[right.size, THREADS](x, target, right), mean_of_pieces(right, x.size, out)]
 
 
 def row_scratch(op, dtype, x, labels):

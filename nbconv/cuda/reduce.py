@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import cuda
 
-from .kernel import THREADS, device_function
+from .kernel import THREADS, device_function, kernel
 
 PIECE = 32 * THREADS
 """Numbers that a block of a long sum adds up."""
@@ -40,6 +40,19 @@ def sum_of(values, partial):
     for i in range(cuda.threadIdx.x, values.size, THREADS):
         total += values[i]
     return block_sum(partial, total)
+
+
+@kernel
+def _mean_of_pieces(pieces, count, out):
+    partial = cuda.shared.array(THREADS, np.float64)
+    total = sum_of(pieces, partial)
+    if cuda.threadIdx.x == 0:
+        out[0] = total / count
+
+
+def mean_of_pieces(pieces, count, out):
+    """The sum of what blocks found, over the number of all that they looked at; one block does it."""
+    return _mean_of_pieces[1, THREADS](pieces, count, out)
 
 
 def piece_count(size: int) -> int:

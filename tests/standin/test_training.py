@@ -20,7 +20,12 @@ STEP = [
     *[("correlation_correlate", 72), ("moments_sum_values", 2), ("moments_group_mean", 1), ("moments_sum_squares", 2)],
     *[("norm_learn", 1), ("moments_normalize", 9), ("pool_max_pool2d", 18), ("pool_at_winner", 18)],
     *[("dropout_dropout", 5), ("reshape_transpose", 18), ("linear_matmul", 2)],
-    *[("loss_cross_entropy", 1), ("loss_weighted_mean", 1), ("metric_count_right_rows", 1), ("metric_share", 1)],
+    *[
+        ("loss_cross_entropy", 1),
+        ("loss_weighted_mean", 1),
+        ("metric_count_right_rows", 1),
+        ("reduce_mean_of_pieces", 1),
+    ],
     *[("loss_cross_entropy_backward", 3), ("sums_sum_rows", 3), ("sums_add_pieces", 1)],
     *[("linear_matmul", 5), ("linear_matmul", 10), ("reshape_transpose", 18), ("dropout_dropout", 5)],
     *[("moments_sum_gradients", 1), ("norm_parameter_gradients", 1), ("activation_relu_backward", 18)],
